@@ -1,0 +1,192 @@
+"""The words every CRM is translated into, and each vendor's own word for them.
+
+=============  ==========================  =======================  ==========================
+ours           amoCRM                      Bitrix24                 HubSpot
+=============  ==========================  =======================  ==========================
+portal         account                     portal (member_id)       account (hub id)
+customer       contact, company            contact, company         contact, company
+order          lead in status 142,         deal in a stage of       deal with
+               customer's transaction      semantics S, sale.order  hs_is_closed_won, order
+manager        user (responsible)          user (assigned)          owner
+team           group of users              department               team
+=============  ==========================  =======================  ==========================
+
+Beware amoCRM's own "customer" (покупатель): it is a module of its own, not ours.
+All times are aware UTC, all money is `Decimal` with its currency beside it, all ids are the CRM's, as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+
+class CRM(StrEnum):
+    """A CRM we speak."""
+
+    AMOCRM = "amocrm"
+    BITRIX24 = "bitrix24"
+    HUBSPOT = "hubspot"
+
+
+class CustomerKind(StrEnum):
+    """Who can be scored."""
+
+    COMPANY = "company"
+    CONTACT = "contact"
+
+
+class OrderSource(StrEnum):
+    """Where an order comes from; one portal counts one source (CONTRACT 2.1)."""
+
+    DEALS = "deals"
+    ORDERS = "orders"
+    IMPORT = "import"
+
+
+class OrderStatus(StrEnum):
+    """Only `WON` orders are counted; the others are mirrored so that a reopened deal leaves the history."""
+
+    WON = "won"
+    LOST = "lost"
+    OPEN = "open"
+
+
+FieldValue = int | Decimal | str | bool | datetime | None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CustomerRef:
+    """One customer of a portal, written `company:45` or `contact:123`."""
+
+    kind: CustomerKind
+    external_id: str
+
+    def __str__(self) -> str:
+        """The written form that logs, tables and JSON use."""
+        return f"{self.kind.value}:{self.external_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> CustomerRef:
+        """Read `company:45`; raises `ValueError` for anything else."""
+        kind, colon, external_id = text.partition(":")
+        if not colon or not external_id:
+            raise ValueError(f"{text!r} is not written like company:45 or contact:123")
+        return cls(CustomerKind(kind), external_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A card as the CRM holds it now.
+
+    `card` has our own fields by key (`r`, `f`, …) as the card holds them, in our types; a key that is absent
+    or None is empty on the card. A value that does not fit our type stays the CRM's text, so that it differs
+    from anything we would write. `merged_ids` are ids of the same kind that were merged into this one.
+    `is_buyer` is false for cards that are no customers at all (Bitrix24's own companies).
+    """
+
+    ref: CustomerRef
+    manager_id: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    card: Mapping[str, FieldValue] = field(default_factory=dict)
+    merged_ids: tuple[str, ...] = ()
+    is_buyer: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLine:
+    """One product of an order. `price` is the net unit price, `discount` the sum taken off the whole line."""
+
+    product_id: str | None
+    name: str | None
+    quantity: Decimal
+    price: Decimal | None
+    discount: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A deal or an order object in any state.
+
+    `at` is when it counts (won, paid), None while it is open. `amount` None means the CRM holds no amount,
+    which is not zero. `lines` None means the lines were not read. `deal_id` ties an order object to a deal,
+    so that the pair counts once.
+    """
+
+    source: OrderSource
+    external_id: str
+    status: OrderStatus
+    at: datetime | None
+    amount: Decimal | None
+    currency: str | None
+    company_id: str | None = None
+    contact_id: str | None = None
+    manager_id: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    pipeline_id: str | None = None
+    stage_id: str | None = None
+    deal_id: str | None = None
+    lines: tuple[OrderLine, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """A group of managers. `lead_id` only where the CRM knows one (Bitrix24's department head)."""
+
+    external_id: str
+    name: str
+    lead_id: str | None = None
+    parent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """A member of staff who can be responsible for a customer."""
+
+    external_id: str
+    name: str
+    active: bool = True
+    team_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreChange:
+    """Values to put on one card: only those that differ, by key. None empties a field."""
+
+    customer: CustomerRef
+    values: Mapping[str, FieldValue]
+
+
+class Priority(StrEnum):
+    """How pressing a task is."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDraft:
+    """A task to create on a customer's card.
+
+    `key` is ours, short and stable; adapters put it where they can find the task by it again (`marker`).
+    `manager_id` None leaves the CRM's own default. `due_at` is aware UTC.
+    """
+
+    key: str
+    customer: CustomerRef
+    manager_id: str | None
+    title: str
+    body: str
+    due_at: datetime
+    priority: Priority = Priority.NORMAL
+
+    @property
+    def marker(self) -> str:
+        """The text by which a lost task is recognised in the CRM."""
+        return f"RFM#{self.key}"

@@ -1,0 +1,1 @@
+"""Speaks CRM. No Flask, no SQL, no pandas."""

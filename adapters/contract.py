@@ -17,12 +17,12 @@ Promises that `tests/contract` checks for every CRM and for the in-memory one:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, Generic, NewType, Protocol, TypeVar
+from typing import ClassVar, Generic, NewType, Protocol, TypeVar
 
 from adapters.records import (
     CRM,
@@ -35,9 +35,6 @@ from adapters.records import (
     TaskDraft,
     Team,
 )
-
-if TYPE_CHECKING:
-    from adapters.transport import Transport
 
 Record = TypeVar("Record")
 Cursor = NewType("Cursor", str)
@@ -180,10 +177,7 @@ class FieldMap:
         """Read what `to_json` wrote."""
         return cls(
             {
-                CustomerKind(kind): {
-                    key: FieldRef(ref["id"], ref["name"], ref["choices"])
-                    for key, ref in refs.items()
-                }
+                CustomerKind(kind): {key: FieldRef(ref["id"], ref["name"], ref["choices"]) for key, ref in refs.items()}
                 for kind, refs in json.loads(text).items()
             }
         )
@@ -263,9 +257,7 @@ class Source(Protocol):
         """All cards of one kind (`since` None), or those changed since the cursor."""
         ...
 
-    def orders(
-        self, source: OrderSource, since: Cursor | None, *, lines: bool = True
-    ) -> Iterator[Page[Order]]:
+    def orders(self, source: OrderSource, since: Cursor | None, *, lines: bool = True) -> Iterator[Page[Order]]:
         """All deals or order objects in any state, or those changed since the cursor."""
         ...
 
@@ -275,9 +267,7 @@ class Source(Protocol):
         """The current state of the named cards."""
         ...
 
-    def orders_by_id(
-        self, source: OrderSource, ids: Sequence[str], *, lines: bool = True
-    ) -> Found[Order]:
+    def orders_by_id(self, source: OrderSource, ids: Sequence[str], *, lines: bool = True) -> Found[Order]:
         """The current state of the named deals or order objects."""
         ...
 
@@ -331,6 +321,3 @@ class Adapter(Source, Sink, Protocol):
     def capabilities(self) -> Capabilities:
         """What this portal can do; may cost one request the first time."""
         ...
-
-
-Opener = Callable[[PortalAccess, "Transport"], Adapter]

@@ -36,9 +36,7 @@ class CRMError(Exception):
 class Transient(CRMError):
     """May succeed later. `retry_after` is the wait in seconds that the CRM asked for, if it did."""
 
-    def __init__(
-        self, text: str, *, status: int | None = None, retry_after: float | None = None
-    ) -> None:
+    def __init__(self, text: str, *, status: int | None = None, retry_after: float | None = None) -> None:
         super().__init__(text, status=status)
         self.retry_after = retry_after
 

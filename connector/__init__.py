@@ -1,0 +1,1 @@
+"""Runs: the service that composes the other packages."""

@@ -1,0 +1,1 @@
+"""Counts. Pure: frames in, frames out."""

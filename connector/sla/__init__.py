@@ -1,0 +1,1 @@
+"""Segments → tasks with deadlines."""

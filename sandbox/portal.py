@@ -1,9 +1,9 @@
 """What every emulated portal offers to its users: an application to serve, and counters to look at.
 
 Each vendor's package exposes
-`create_portal(shop, *, clock, limits: bool | Limits = True, faults, token) -> Portal`: `limits` is True for the
-vendor's documented ones, False for none, or rules of your own under the vendor's names. State is inspected and
-changed (as a person in the CRM would) through methods of the vendor's own portal class.
+`create_portal(shop, *, clock, limits: bool | Limits = True, faults, token) -> Portal`. For `limits` True means
+the vendor's documented ones, False none; or give rules of your own under the vendor's names. State is inspected
+and changed (as a person in the CRM would) through methods of the vendor's own portal class.
 """
 
 from __future__ import annotations
@@ -60,5 +60,5 @@ class Portal(Protocol):
         ...
 
     def connect_url(self, server_url: str) -> str:
-        """The address that `connect` takes when the portal is served at `server_url` (Bitrix24: the webhook)."""
+        """The address that `connect` takes, for a portal served at `server_url` (Bitrix24: the webhook)."""
         ...

@@ -22,7 +22,7 @@ from sandbox.clock import Clock
 KEPT_ENTRIES = 100_000
 
 
-class CutConnection(Exception):  # noqa: N818 - an event, not a mistake
+class CutConnection(Exception):
     """The work may be done, but no answer will come: `sandbox.server` resets the TCP connection."""
 
 
@@ -106,11 +106,7 @@ class RequestLog:
 def read_request(environ: WSGIEnvironment) -> Request:
     """The WSGI environment as a value; the body is read whole."""
     length = int(environ.get("CONTENT_LENGTH") or 0)
-    headers = {
-        name[5:].replace("_", "-").lower(): value
-        for name, value in environ.items()
-        if name.startswith("HTTP_")
-    }
+    headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
     if environ.get("CONTENT_TYPE"):
         headers["content-type"] = environ["CONTENT_TYPE"]
     return Request(

@@ -1,0 +1,59 @@
+"""`python -m sandbox [--faults RATE] [--port N]`: the Northwind shop in every emulated CRM, until interrupted.
+
+One JSON line per portal on standard output: `crm`, `url` (what `connect` takes), `token`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from importlib import import_module
+from importlib.util import find_spec
+from threading import Event
+from typing import cast
+
+from sandbox.clock import RealClock
+from sandbox.faults import Faults
+from sandbox.northwind import northwind_shop
+from sandbox.portal import Portal
+from sandbox.server import serve
+from sandbox.shop import Shop
+
+CRMS = ("amocrm", "bitrix24", "hubspot")
+
+
+def portals(shop: Shop, fault_rate: float, seed: int = 1) -> Iterator[Portal]:
+    """A fresh portal of every CRM whose emulator is installed."""
+    for crm in CRMS:
+        if find_spec(f"sandbox.{crm}") is not None:
+            faults = Faults.all(seed, fault_rate) if fault_rate else Faults.none()
+            create = import_module(f"sandbox.{crm}").create_portal
+            token = f"sandbox-{crm}-token"
+            yield cast("Portal", create(shop, clock=RealClock(), limits=True, faults=faults, token=token))
+
+
+def main(arguments: Sequence[str] | None = None, stop: Event | None = None) -> int:
+    """Serve until `stop` is set or the process is interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
+    parser.add_argument("--faults", type=float, default=0.0, metavar="RATE", help="0.05 = each kind, 5 %% of calls")
+    parser.add_argument("--port", type=int, default=0, help="first port; the others follow. 0 takes free ones")
+    options = parser.parse_args(arguments)
+    shop = northwind_shop(RealClock().now().date())
+    with ExitStack() as running:
+        for place, portal in enumerate(portals(shop, options.faults)):
+            server = running.enter_context(serve(portal.app, options.port and options.port + place))
+            line = {"crm": portal.crm, "url": portal.connect_url(server.url), "token": portal.token}
+            sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+        try:
+            (stop or Event()).wait()
+        except KeyboardInterrupt:
+            return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""Reads the environment once into a frozen `Config`; everything else receives values as arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from connector.errors import Misconfigured
+
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The settings of CONTRACT section 6 that this version uses.
+
+    `database_url` None means the private PostgreSQL in `var_dir`. `encryption_keys` are newest first; empty means
+    that a key is kept in `var_dir` (never in production).
+    """
+
+    database_url: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
+    encryption_keys: tuple[str, ...] = field(default=(), repr=False)
+    public_url: str | None = None
+    hubspot_api_url: str = "https://api.hubapi.com"
+    allowed_crm_hosts: frozenset[str] = frozenset()
+    log_level: str = "WARNING"
+    port: int = 8000
+    var_dir: Path = Path("var")
+
+    @property
+    def is_production(self) -> bool:
+        """Whether people reach it over https."""
+        return self.public_url is not None and self.public_url.startswith("https://")
+
+    def require_secrets(self) -> None:
+        """Raise `Misconfigured` with everything that production lacks."""
+        if not self.is_production:
+            return
+        wanted = {"SECRET_KEY": self.secret_key, "ENCRYPTION_KEYS": self.encryption_keys}
+        missing = [name for name, value in wanted.items() if not value]
+        if missing:
+            raise Misconfigured(f"PUBLIC_URL is https, so these settings must be set: {', '.join(missing)}")
+
+
+def from_environment(environ: Mapping[str, str]) -> Config:
+    """The settings in `environ`. Raises `Misconfigured` naming every wrong one, not only the first."""
+    problems: list[str] = []
+
+    def text(name: str) -> str | None:
+        return environ.get(name, "").strip() or None
+
+    level = (text("LOG_LEVEL") or "WARNING").upper()
+    if level not in _LEVELS:
+        problems.append(f"LOG_LEVEL must be one of {', '.join(_LEVELS)}")
+    port_text = text("PORT") or "8000"
+    port = int(port_text) if port_text.isdigit() and int(port_text) < 65536 else -1
+    if port < 0:
+        problems.append("PORT must be a number below 65536")
+    database_url = text("DATABASE_URL")
+    if database_url and not database_url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
+        problems.append("DATABASE_URL must begin with postgresql://")
+    for name in ("PUBLIC_URL", "HUBSPOT_API_URL"):
+        if text(name) and urlsplit(text(name) or "").scheme not in {"http", "https"}:
+            problems.append(f"{name} must begin with https://")
+    if problems:
+        raise Misconfigured("; ".join(problems))
+    return Config(
+        database_url=database_url,
+        secret_key=text("SECRET_KEY"),
+        encryption_keys=tuple(key.strip() for key in (text("ENCRYPTION_KEYS") or "").split(",") if key.strip()),
+        public_url=text("PUBLIC_URL"),
+        hubspot_api_url=(text("HUBSPOT_API_URL") or "https://api.hubapi.com").rstrip("/"),
+        allowed_crm_hosts=frozenset(
+            host.strip().lower() for host in (text("ALLOWED_CRM_HOSTS") or "").split(",") if host.strip()
+        ),
+        log_level=level,
+        port=port,
+        var_dir=Path(text("VAR_DIR") or "var"),
+    )

@@ -1,0 +1,132 @@
+"""Engine, sessions and schema version. One place knows the URL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.orm import Session, sessionmaker
+
+from connector.config import Config
+from connector.errors import DatabaseAway, SchemaBehind
+from connector.store import embedded
+
+_SESSION_OPTIONS = "-c timezone=UTC -c jit=off -c work_mem=64MB"
+
+
+class Database:
+    """Connections to one PostgreSQL. Safe to share between threads, not across a fork."""
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        self.url = _psycopg_url(url)
+        self.engine = sa.create_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=8,
+            pool_pre_ping=True,
+            connect_args={"options": _SESSION_OPTIONS, "connect_timeout": 10},
+        )
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """One transaction: committed at the end, rolled back on an error. Raises `DatabaseAway`."""
+        with self._sessions() as session:
+            try:
+                with session.begin():
+                    yield session
+            except sa.exc.OperationalError as error:
+                raise _away(error) from None
+
+    @contextmanager
+    def autocommit(self) -> Iterator[sa.Connection]:
+        """A connection without a transaction, for advisory locks and the like."""
+        try:
+            with self.engine.connect() as connection:
+                yield connection.execution_options(isolation_level="AUTOCOMMIT")
+        except sa.exc.OperationalError as error:
+            raise _away(error) from None
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+    def ensure_schema(self) -> None:
+        """Set up an empty database; raise `SchemaBehind` for one with another schema than this version's."""
+        found, wanted = self.schema_version(), self.wanted_version()
+        if found == wanted:
+            return
+        if found is None and self._is_empty():
+            self.migrate()
+            return
+        raise SchemaBehind(
+            "the database has another schema than this version of the connector: run `rfm-connector migrate`"
+        )
+
+    def schema_version(self) -> str | None:
+        """The revision the database is at, None before the first. Raises `DatabaseAway`."""
+        try:
+            with self.engine.connect() as connection:
+                return MigrationContext.configure(connection).get_current_revision()
+        except sa.exc.OperationalError as error:
+            raise _away(error) from None
+
+    def wanted_version(self) -> str | None:
+        """The newest revision this version of the code knows."""
+        return ScriptDirectory.from_config(self._alembic()).get_current_head()
+
+    def migrate(self, revision: str = "head") -> None:
+        """Bring the schema to a revision. Two processes at once: the second waits, then finds nothing to do."""
+        with self.autocommit() as connection:
+            connection.execute(sa.text("SELECT pg_advisory_lock(hashtext('rfm-connector migrations'))"))
+            try:
+                if self.schema_version() != self.wanted_version() or revision != "head":
+                    command.upgrade(self._alembic(), revision)
+            finally:
+                connection.execute(sa.text("SELECT pg_advisory_unlock(hashtext('rfm-connector migrations'))"))
+
+    def downgrade(self, revision: str) -> None:
+        """Take the schema back to a revision (`base` drops everything)."""
+        command.downgrade(self._alembic(), revision)
+
+    def _is_empty(self) -> bool:
+        return not sa.inspect(self.engine).get_table_names()
+
+    def _alembic(self) -> AlembicConfig:
+        config = AlembicConfig()
+        config.set_main_option("script_location", "migrations:")
+        config.set_main_option("path_separator", "os")
+        config.attributes["engine"] = self.engine
+        return config
+
+
+def open_database(config: Config) -> Database:
+    """The configured database, or the private one in `var/`. Raises `DatabaseAway`."""
+    return Database(config.database_url or embedded.start(config.var_dir))
+
+
+def raw(session: Session) -> psycopg.Connection[Any]:
+    """The session's own psycopg connection, inside its transaction (COPY needs it)."""
+    connection: Any = session.connection().connection.dbapi_connection
+    return connection  # type: ignore[no-any-return]
+
+
+def _psycopg_url(url: str) -> str:
+    for prefix in ("postgres://", "postgresql://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    return url
+
+
+def _away(error: sa.exc.OperationalError) -> DatabaseAway:
+    """One sentence without the URL (it may carry a password)."""
+    cause = str(error.orig or "").strip().splitlines()
+    detail = cause[0] if cause and "password" not in cause[0] else "see its log"
+    return DatabaseAway(f"the database cannot be used: {detail[:160]}")

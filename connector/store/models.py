@@ -1,0 +1,361 @@
+"""The tables. Every primary key begins with the portal, so that isolation is visible, a portal can be erased by
+one column, and the tables can be distributed by it.
+
+No foreign keys: pages of one portal arrive from several readers at once and in any order (an order may mention
+a contact not read yet), and erasing is by portal. Times are `timestamptz`, money is exact `numeric`.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Date,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+UNIT_PLACES = 6
+"""Decimal places of `orders.units`: converted amounts are exact to a millionth of the base currency."""
+
+
+class Base(DeclarativeBase):
+    """Registry of all tables."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it off the class
+        str: Text,
+        datetime: DateTime(timezone=True),
+        date: Date,
+        Decimal: Numeric,
+        dict[str, Any]: JSONB,
+        list[str]: ARRAY(Text),
+        bytes: LargeBinary,
+        bool: Boolean,
+    }
+
+
+class Portal(Base):
+    """One installed CRM account.
+
+    `access` is encrypted (base URL and token). `fields` is the `FieldMap` of its cards. `settings` overrides the
+    defaults of CONTRACT sections 2 and 8. `method` is the label of the version in force, such as `sales5@1`.
+    `next_number` is the next dense customer number.
+    """
+
+    __tablename__ = "portals"
+    __table_args__ = (UniqueConstraint("name"), UniqueConstraint("crm", "account_id"))
+
+    portal_id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
+    crm: Mapped[str]
+    name: Mapped[str]
+    account_id: Mapped[str]
+    host: Mapped[str]
+    web_url: Mapped[str] = mapped_column(server_default="")
+    access: Mapped[bytes | None]
+    state: Mapped[str] = mapped_column(server_default="active")
+    state_reason: Mapped[str | None]
+    time_zone: Mapped[str]
+    currency: Mapped[str]
+    language: Mapped[str]
+    settings: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    rates: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    fields: Mapped[str | None]
+    fields_checked_at: Mapped[datetime | None]
+    method: Mapped[str | None]
+    next_number: Mapped[int] = mapped_column(Integer, server_default="0")
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    info_at: Mapped[datetime | None]
+    last_sync_at: Mapped[datetime | None]
+    first_run_at: Mapped[datetime | None]
+
+
+class CursorRow(Base):
+    """How far each stream of a portal has been read; written in the transaction of the page it follows."""
+
+    __tablename__ = "cursors"
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    stream: Mapped[str] = mapped_column(primary_key=True)
+    cursor: Mapped[str]
+    moved_at: Mapped[datetime]
+
+
+class BudgetRow(Base):
+    """State of one lane of a portal's request budget (`adapters.budget`)."""
+
+    __tablename__ = "budgets"
+    __table_args__ = {"prefixes": ["UNLOGGED"]}  # noqa: RUF012 - a crash of the database may forget a few seconds
+
+    portal_key: Mapped[str] = mapped_column(primary_key=True)
+    lane: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[dict[str, Any]]
+
+
+class ManagerRow(Base):
+    """Staff."""
+
+    __tablename__ = "managers"
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    external_id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    active: Mapped[bool]
+    team_ids: Mapped[list[str]]
+
+
+class TeamRow(Base):
+    """Groups of staff."""
+
+    __tablename__ = "teams"
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    external_id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    lead_id: Mapped[str | None]
+    parent_id: Mapped[str | None]
+
+
+class CustomerRow(Base):
+    """Cards, without any personal detail. `number` is dense per portal.
+
+    `seen` is false while only an order has mentioned the card. `card` holds our fields as the card held them when
+    last read or written; `edits` counts values other hands put there.
+    """
+
+    __tablename__ = "customers"
+    __table_args__ = (UniqueConstraint("portal_id", "kind", "external_id"),)
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    kind: Mapped[str]
+    external_id: Mapped[str]
+    manager_id: Mapped[str | None]
+    seen: Mapped[bool] = mapped_column(server_default=text("false"))
+    gone: Mapped[bool] = mapped_column(server_default=text("false"))
+    is_buyer: Mapped[bool] = mapped_column(server_default=text("true"))
+    crm_updated_at: Mapped[datetime | None]
+    card: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+
+
+class OrderRow(Base):
+    """Deals, order objects and imported orders in any state.
+
+    `customer`, `day`, `units` and `weight` are derived (`mirror.DERIVE`): the customer's number, the day of `at` in
+    the portal's time zone as days since 1970-01-01, the amount in the base currency in units of 10**-6, and what the
+    row counts as. `customer` is null for rows that do not count, so the scoring index holds only those that do.
+    """
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        Index(
+            "ix_orders_scoring",
+            "portal_id",
+            "customer",
+            "day",
+            postgresql_include=["units", "weight"],
+            postgresql_where=text("customer IS NOT NULL"),
+        ),
+        Index("ix_orders_contact", "portal_id", "contact_id"),
+        Index("ix_orders_company", "portal_id", "company_id"),
+    )
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    external_id: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str]
+    at: Mapped[datetime | None]
+    amount: Mapped[Decimal | None]
+    currency: Mapped[str | None]
+    company_id: Mapped[str | None]
+    contact_id: Mapped[str | None]
+    manager_id: Mapped[str | None]
+    pipeline_id: Mapped[str | None]
+    stage_id: Mapped[str | None]
+    deal_id: Mapped[str | None]
+    created_at: Mapped[datetime | None]
+    crm_updated_at: Mapped[datetime | None]
+    gone: Mapped[bool] = mapped_column(server_default=text("false"))
+    customer: Mapped[int | None] = mapped_column(Integer)
+    day: Mapped[int | None] = mapped_column(Integer)
+    units: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    weight: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+
+
+class OrderLineRow(Base):
+    """Products of an order."""
+
+    __tablename__ = "order_lines"
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    external_id: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(Integer, primary_key=True)
+    product_id: Mapped[str | None]
+    name: Mapped[str | None]
+    quantity: Mapped[Decimal]
+    price: Mapped[Decimal | None]
+    discount: Mapped[Decimal | None]
+
+
+class MethodRow(Base):
+    """Published method versions, immutable."""
+
+    __tablename__ = "methods"
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True)
+    body: Mapped[str]
+    digest: Mapped[str]
+    weak: Mapped[list[str]]
+    published_at: Mapped[datetime]
+
+
+class RunRow(Base):
+    """One run: scoring, its plan and what became of it. `counts` has the figures of `run --json`."""
+
+    __tablename__ = "runs"
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    as_of: Mapped[date]
+    method: Mapped[str | None]
+    state: Mapped[str]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    counts: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+
+
+class ScoreRow(Base):
+    """The current score of each scored customer, as the last run computed it."""
+
+    __tablename__ = "scores"
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    customer: Mapped[int] = mapped_column(Integer, primary_key=True)
+    r: Mapped[int] = mapped_column(Integer)
+    f: Mapped[int] = mapped_column(Integer)
+    m: Mapped[Decimal]
+    code: Mapped[str]
+    segment: Mapped[str]
+    segment_previous: Mapped[str | None]
+    method: Mapped[str]
+    quality: Mapped[int] = mapped_column(SmallInteger)
+    causes: Mapped[int] = mapped_column(Integer)
+    churn_risk: Mapped[bool]
+    upsell: Mapped[bool]
+    changed_at: Mapped[datetime]
+    run_id: Mapped[str]
+    orders_total: Mapped[int] = mapped_column(Integer)
+    last_day: Mapped[int] = mapped_column(Integer)
+
+
+class MoveRow(Base):
+    """A customer left one segment for another, or its upsell window opened or closed, in a run."""
+
+    __tablename__ = "moves"
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    customer: Mapped[int] = mapped_column(Integer, primary_key=True)
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    as_of: Mapped[date]
+    was: Mapped[str]
+    now: Mapped[str]
+    method: Mapped[str]
+
+
+class ChangeRow(Base):
+    """One card of a run's plan: what to put there, what stood there before, and its final word."""
+
+    __tablename__ = "changes"
+    __table_args__ = (Index("ix_changes_open", "portal_id", "state", postgresql_where=text("state = 'planned'")),)
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    customer: Mapped[int] = mapped_column(Integer, primary_key=True)
+    values: Mapped[dict[str, Any]]
+    before: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(server_default="planned")
+    field: Mapped[str | None]
+    reason: Mapped[str | None]
+    written_at: Mapped[datetime | None]
+    settled_at: Mapped[datetime | None]
+
+
+class CardEventRow(Base):
+    """Somebody else's hand on one of our fields."""
+
+    __tablename__ = "card_events"
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    event_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    customer: Mapped[int] = mapped_column(Integer)
+    field: Mapped[str]
+    expected: Mapped[Any] = mapped_column(JSONB(none_as_null=False), nullable=True)
+    found: Mapped[Any] = mapped_column(JSONB(none_as_null=False), nullable=True)
+    seen_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+
+
+class TaskRow(Base):
+    """Tasks, one per customer, rule and event. `key` is also in the CRM's task, where a lost one is found again."""
+
+    __tablename__ = "tasks"
+    __table_args__ = (
+        UniqueConstraint("portal_id", "customer", "rule", "event_key"),
+        Index("ix_tasks_open", "portal_id", "state", postgresql_where=text("state IN ('planned', 'sending')")),
+        Index("ix_tasks_raised", "portal_id", "raised_on"),
+    )
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    customer: Mapped[int] = mapped_column(Integer)
+    rule: Mapped[str]
+    event_key: Mapped[str]
+    run_id: Mapped[str]
+    manager_id: Mapped[str | None]
+    title: Mapped[str]
+    body: Mapped[str]
+    priority: Mapped[str]
+    due_at: Mapped[datetime]
+    raised_on: Mapped[date]
+    state: Mapped[str] = mapped_column(server_default="planned")
+    external_id: Mapped[str | None]
+    reason: Mapped[str | None]
+    settled_at: Mapped[datetime | None]
+
+
+class AuditRow(Base):
+    """Who did what to settings, methods and cards."""
+
+    __tablename__ = "audit"
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    entry_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    actor: Mapped[str]
+    action: Mapped[str]
+    detail: Mapped[dict[str, Any]]

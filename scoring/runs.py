@@ -1,0 +1,130 @@
+"""Counting orders that are sorted by customer and day: each customer is one run of neighbouring rows.
+
+Sums over a run are differences of running sums, so nothing is scattered and a row costs a few nanoseconds.
+Rows are taken in blocks that end where a customer ends. A block is 0.5 MB of customer numbers: it stays in
+the second-level cache while ten or so passes go over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring.frames import Bool, Int32, Int64
+from scoring.sieve import Rows
+from scoring.sums import HALF_BITS, SAFE_AMOUNT, Sums
+
+BLOCK_ROWS = 1 << 16
+
+WholeT = TypeVar("WholeT", np.int32, np.int64)
+ScalarT = TypeVar("ScalarT", bound=np.generic)
+
+
+class NotSorted(Exception):
+    """The rows are not sorted by customer and day: features.py counts them in another way."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Runs:
+    """Where the customers of a block begin and end. `opens` marks the first row of each."""
+
+    number: Int64
+    opens: Bool
+    starts: NDArray[np.intp]
+    ends: NDArray[np.intp]
+
+
+def blocks(customer: Int64) -> Iterator[tuple[int, int]]:
+    """Cut rows into blocks of about `BLOCK_ROWS` that never split a customer, if the rows are sorted."""
+    start, size = 0, BLOCK_ROWS
+    while start < len(customer):
+        stop = start + size
+        if stop < len(customer):
+            stop = start + int(np.searchsorted(customer[start:stop], customer[stop - 1]))
+            if stop == start:
+                size *= 2
+                continue
+        stop = min(stop, len(customer))
+        yield start, stop
+        start, size = stop, BLOCK_ROWS
+
+
+def find_runs(rows: Rows, after: int) -> Runs:
+    """Find the runs of a block; raises `NotSorted` unless all come after the customer `after`, in order."""
+    opens = np.empty(len(rows.customer), dtype=np.bool_)
+    opens[0] = True
+    np.not_equal(rows.customer[1:], rows.customer[:-1], out=opens[1:])
+    starts = np.flatnonzero(opens)
+    number = rows.customer[starts]
+    if number[0] <= after or bool((number[1:] <= number[:-1]).any()):
+        raise NotSorted
+    earlier = rows.day[1:] < rows.day[:-1]
+    if bool((earlier > opens[1:]).any()):
+        raise NotSorted
+    ends = np.empty_like(starts)
+    ends[:-1] = starts[1:] - 1
+    ends[-1] = len(opens) - 1
+    return Runs(number, opens, starts, ends)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Totals:
+    """Per customer, ascending by number: last day, orders and sums in the window."""
+
+    number: Int64
+    last_day: Int32
+    frequency: Int32
+    sums: Sums
+
+
+@dataclass(slots=True, eq=False)
+class TotalsOfRuns:
+    """Collects `Totals` block by block. `since` is the day before the window's first."""
+
+    since: int
+    _number: list[Int64] = field(default_factory=list)
+    _last_day: list[Int32] = field(default_factory=list)
+    _frequency: list[Int32] = field(default_factory=list)
+    _low: list[Int64] = field(default_factory=list)
+    _high: list[Int64 | None] = field(default_factory=list)
+
+    def add(self, rows: Rows, runs: Runs) -> None:
+        """Count one block."""
+        inside = rows.day > self.since
+        self._number.append(runs.number)
+        self._last_day.append(rows.day[runs.ends])
+        self._frequency.append(_sums_of_runs(inside.astype(np.int32), runs))
+        self._low.append(_sums_of_runs(rows.amount * inside, runs))
+        wide = rows.peak >= SAFE_AMOUNT
+        self._high.append(_sums_of_runs((rows.amount >> HALF_BITS) * inside, runs) if wide else None)
+
+    def totals(self) -> Totals:
+        """All that was counted."""
+        return Totals(
+            joined(self._number, np.int64),
+            joined(self._last_day, np.int32),
+            joined(self._frequency, np.int32),
+            Sums(joined(self._low, np.int64), self._upper_halves()),
+        )
+
+    def _upper_halves(self) -> Int64 | None:
+        if all(part is None for part in self._high):
+            return None
+        pairs = zip(self._high, self._low, strict=True)
+        return joined([np.zeros_like(low) if high is None else high for high, low in pairs], np.int64)
+
+
+def _sums_of_runs(values: NDArray[WholeT], runs: Runs) -> NDArray[WholeT]:
+    """Sums over runs, modulo the type's range. Overwrites `values`."""
+    running = np.cumsum(values, out=values)[runs.ends]
+    running[1:] -= running[:-1].copy()
+    return running
+
+
+def joined(parts: list[NDArray[ScalarT]], dtype: type[ScalarT]) -> NDArray[ScalarT]:
+    """One array from its parts, also when there are none."""
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=dtype)

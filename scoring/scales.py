@@ -1,0 +1,112 @@
+"""Values → scores: where the borders lie, and how many of them a value exceeds. 5 (or 4, or 6) is always best.
+
+Borders are whole numbers like the values: days, orders, hundredths of the currency. Equal values get equal
+scores, because a score depends on the value and the borders only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal, Self, TypedDict
+
+import numpy as np
+
+from scoring.errors import BadMethod, NothingToFit
+from scoring.frames import Int8, Int32, Int64
+
+MIN_BINS = 3
+MAX_BINS = 10
+ENOUGH_CUSTOMERS = 50
+ENOUGH_BORDERS = 3
+
+Axis = Literal["r", "f", "m"]
+
+
+class ThresholdsSpec(TypedDict):
+    """Thresholds as they stand in files: money as text with two decimals."""
+
+    r: list[int]
+    f: list[int]
+    m: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Borders per axis, ascending; a value above a border is beyond it. `m` in hundredths of the currency."""
+
+    r: tuple[int, ...]
+    f: tuple[int, ...]
+    m: tuple[int, ...]
+
+    def spec(self) -> ThresholdsSpec:
+        """The written form."""
+        return {"r": list(self.r), "f": list(self.f), "m": [str(Decimal(v).scaleb(-2)) for v in self.m]}
+
+    @classmethod
+    def from_spec(cls, spec: ThresholdsSpec) -> Self:
+        """Read the written form; raises `BadMethod` where borders are not ascending or money is finer than 0.01."""
+        money = [Decimal(value).scaleb(2) for value in spec["m"]]
+        if any(value != int(value) for value in money):
+            raise BadMethod("borders of m have two decimals at most")
+        thresholds = cls(tuple(spec["r"]), tuple(spec["f"]), tuple(int(value) for value in money))
+        for axis, borders in (("r", thresholds.r), ("f", thresholds.f), ("m", thresholds.m)):
+            if list(borders) != sorted(borders):
+                raise BadMethod(f"borders of {axis} must ascend")
+        return thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class Weakness:
+    """Why a fit is weak: too few customers altogether, or too few different borders on an axis."""
+
+    axis: Axis | None
+    count: int
+
+    def text(self, language: Literal["en", "ru"] = "en") -> str:
+        """The reason in a sentence."""
+        if self.axis is None:
+            return {
+                "en": f"only {self.count} customers have orders; at least {ENOUGH_CUSTOMERS} are needed",
+                "ru": f"клиентов с заказами: {self.count}, а нужно хотя бы {ENOUGH_CUSTOMERS}",
+            }[language]
+        name = self.axis.upper()
+        return {
+            "en": f"{name} has only {self.count} different borders: many customers share the same value",
+            "ru": f"у {name} разных границ: {self.count}; у многих клиентов одно и то же значение",
+        }[language]
+
+
+def quantile_borders(values: Int32 | Int64, bins: int) -> tuple[int, ...]:
+    """Border k of 1..bins-1: the smallest observed v such that at least k/bins of all values are <= v.
+
+    That is the value at rank ceil(k * n / bins) of the sorted values, found in whole numbers. Borders may
+    coincide. Raises `NothingToFit` without values.
+    """
+    if not len(values):
+        raise NothingToFit("no customer has an order: there is nothing to take thresholds from")
+    ranks = [-(-k * len(values) // bins) for k in range(1, bins)]
+    low, high = int(values.min()), int(values.max())
+    if high - low < len(values):
+        up_to = np.cumsum(np.bincount(values - low, minlength=high - low + 1))
+        return tuple(low + int(place) for place in np.searchsorted(up_to, ranks))
+    places = [rank - 1 for rank in ranks]
+    return tuple(int(value) for value in np.partition(values, places)[places])
+
+
+def exceeded(values: Int32 | Int64, borders: Sequence[int]) -> Int8:
+    """How many borders each value exceeds."""
+    count = np.zeros(len(values), dtype=np.int8)
+    for border in borders:
+        count += values > border
+    return count
+
+
+def weaknesses(customers: int, thresholds: Thresholds, bins: int) -> tuple[Weakness, ...]:
+    """What makes a fit weak; three bins have two borders only, which is then enough."""
+    found = [Weakness(None, customers)] if customers < ENOUGH_CUSTOMERS else []
+    enough = min(ENOUGH_BORDERS, bins - 1)
+    axes: tuple[tuple[Axis, tuple[int, ...]], ...] = (("r", thresholds.r), ("f", thresholds.f), ("m", thresholds.m))
+    found += [Weakness(axis, len(set(borders))) for axis, borders in axes if len(set(borders)) < enough]
+    return tuple(found)

@@ -137,6 +137,13 @@ class OperatingTime:
             self._forget(now, key)
             return self._sum[key]
 
+    def frees_s(self, now: float, key: str) -> float:
+        """Seconds until the oldest work leaves the window; a whole window when there is none."""
+        with self._lock:
+            self._forget(now, key)
+            spent = self._spent[key]
+            return spent[0][0] + self.seconds - now if spent else self.seconds
+
     def wait_s(self, now: float, key: str = "") -> float:
         """Seconds until enough old work leaves the window."""
         with self._lock:

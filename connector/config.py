@@ -62,9 +62,11 @@ def from_environment(environ: Mapping[str, str]) -> Config:
     database_url = text("DATABASE_URL")
     if database_url and not database_url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
         problems.append("DATABASE_URL must begin with postgresql://")
-    for name in ("PUBLIC_URL", "HUBSPOT_API_URL"):
-        if text(name) and urlsplit(text(name) or "").scheme not in {"http", "https"}:
-            problems.append(f"{name} must begin with https://")
+    problems.extend(
+        f"{name} must begin with https://"
+        for name in ("PUBLIC_URL", "HUBSPOT_API_URL")
+        if text(name) and urlsplit(text(name) or "").scheme not in {"http", "https"}
+    )
     if problems:
         raise Misconfigured("; ".join(problems))
     return Config(

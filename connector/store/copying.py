@@ -49,7 +49,7 @@ def _field(value: Any) -> str:
         return "\\N"
     kind = type(value)
     if kind is str:
-        return value.translate(_ESCAPES) if not value.isalnum() else str(value)
+        return str(value if value.isalnum() else value.translate(_ESCAPES))
     if kind is bool:
         return "t" if value else "f"
     if kind is datetime:

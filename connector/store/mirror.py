@@ -7,7 +7,7 @@ time zone or a rate changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -381,7 +381,7 @@ def _mention_customers(session: Session, portal_id: int, table: str = "incoming_
         )
 
 
-def _insert_numbered(session: Session, portal_id: int, fresh: str, keys: dict[str, object]) -> int:
+def _insert_numbered(session: Session, portal_id: int, fresh: str, keys: Mapping[str, object]) -> int:
     """Insert the customers that `fresh` selects, with the next dense numbers.
 
     The portal's row is locked first: two readers that meet a new customer at once get one number.
@@ -399,7 +399,7 @@ def _insert_numbered(session: Session, portal_id: int, fresh: str, keys: dict[st
     return count
 
 
-def _rows(session: Session, sql: str, keys: dict[str, object]) -> int:
+def _rows(session: Session, sql: str, keys: Mapping[str, object]) -> int:
     return int(session.execute(text(sql), keys).rowcount)  # type: ignore[attr-defined]
 
 
@@ -424,6 +424,8 @@ JOIN customers c ON {_SAME_CARD} AND {_NEWER} AND c.seen AND c.card <> i.card
 CROSS JOIN LATERAL (SELECT jsonb_object_keys(c.card || i.card) AS key) k
 WHERE (c.card -> k.key) IS DISTINCT FROM (i.card -> k.key)
   AND EXISTS (SELECT FROM changes h WHERE h.portal_id = :portal AND h.customer = c.number AND h.state = 'written')
+  AND NOT EXISTS (SELECT FROM changes h WHERE h.portal_id = :portal AND h.customer = c.number
+                  AND h.state = 'planned' AND (h.values -> k.key) IS NOT DISTINCT FROM (i.card -> k.key))
 """
 
 

@@ -1,5 +1,7 @@
-"""The tables. Every primary key begins with the portal, so that isolation is visible, a portal can be erased by
-one column, and the tables can be distributed by it.
+"""The tables.
+
+Every primary key begins with the portal, so that isolation is visible, a portal can be erased by one column, and
+the tables can be distributed by it.
 
 No foreign keys: pages of one portal arrive from several readers at once and in any order (an order may mention
 a contact not read yet), and erasing is by portal. Times are `timestamptz`, money is exact `numeric`.

@@ -1,0 +1,268 @@
+"""The plan of a write-back: desired values against what each card holds, one row per card that differs.
+
+Planned rows are the outbox: each is settled on its own, with what stood there before, so a run can be undone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from adapters.contract import Outcome, OwnWrites
+from adapters.records import CustomerKind, CustomerRef, ScoreChange
+from connector.store.card_values import from_json, to_json
+from connector.store.copying import copy_into_temp
+from connector.store.models import ChangeRow, CustomerRow
+
+_KEYS = (
+    "r",
+    "f",
+    "m",
+    "code",
+    "segment",
+    "segment_previous",
+    "method",
+    "quality",
+    "churn_risk",
+    "upsell",
+    "hint",
+)
+"""Fields that decide whether a card is written; `updated_at` goes along and is no difference by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One card of a plan."""
+
+    customer: int
+    change: ScoreChange
+    before: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSize:
+    """What a plan would touch. `resegmented` counts cards whose segment was set and becomes another."""
+
+    cards: int
+    contacts: int
+    companies: int
+    fields: int
+    resegmented: int
+    labelled: int
+    scored: int
+
+
+def make_plan(session: Session, portal_id: int, run_id: str, hints: Mapping[str, str], stamp: datetime) -> int:
+    """Store the plan of a run: every scored, living card that holds other values. Returns the number of cards.
+
+    `hints` maps segments to the text for the card; `stamp` is the `updated_at` that changed cards get.
+    """
+    keys = {"portal": portal_id, "run": run_id, "hints": json.dumps(dict(hints)), **_stamp(stamp)}
+    sql = (
+        "INSERT INTO changes (portal_id, run_id, customer, values, before)"
+        f" SELECT :portal, :run, d.customer, d.values || CAST(:stamp AS jsonb), d.before FROM ({_DIFF}) d"
+        " ON CONFLICT (portal_id, run_id, customer) DO NOTHING"
+    )
+    return int(session.execute(text(sql), keys).rowcount)  # type: ignore[attr-defined]
+
+
+def preview(
+    session: Session, portal_id: int, hints: Mapping[str, str], limit: int
+) -> list[tuple[CustomerRef, dict[str, Any], dict[str, Any]]]:
+    """The first cards of the plan that would be made now: (customer, values, before)."""
+    rows = session.execute(
+        text(
+            f"SELECT c.kind, c.external_id, d.values, d.before FROM ({_DIFF}) d"
+            " JOIN customers c ON c.portal_id = :portal AND c.number = d.customer ORDER BY d.customer LIMIT :limit"
+        ),
+        {"portal": portal_id, "hints": json.dumps(dict(hints)), "limit": limit},
+    )
+    return [(CustomerRef(CustomerKind(kind), ext), values, before) for kind, ext, values, before in rows]
+
+
+def plan_size(session: Session, portal_id: int, hints: Mapping[str, str]) -> PlanSize:
+    """The size of the plan that would be made now."""
+    row = session.execute(
+        text(
+            "SELECT count(*), count(*) FILTER (WHERE c.kind = 'contact'), count(*) FILTER (WHERE c.kind = 'company'),"
+            " coalesce(sum((SELECT count(*) FROM jsonb_object_keys(d.values))), 0),"
+            " count(*) FILTER (WHERE d.before -> 'segment' IS NOT NULL AND d.values ? 'segment'"
+            " AND jsonb_typeof(d.before -> 'segment') <> 'null'),"
+            " (SELECT count(*) FROM customers k WHERE k.portal_id = :portal AND k.card ? 'segment' AND NOT k.gone),"
+            " (SELECT count(*) FROM scores s WHERE s.portal_id = :portal)"
+            f" FROM ({_DIFF}) d JOIN customers c ON c.portal_id = :portal AND c.number = d.customer"
+        ),
+        {"portal": portal_id, "hints": json.dumps(dict(hints))},
+    ).one()
+    return PlanSize(*(int(value) for value in row))
+
+
+def next_planned(session: Session, portal_id: int, run_id: str, after: int, limit: int) -> list[Planned]:
+    """Planned cards of a run with a customer number above `after`, ascending."""
+    rows = session.execute(
+        select(ChangeRow.customer, ChangeRow.values, ChangeRow.before, CustomerRow.kind, CustomerRow.external_id)
+        .join(
+            CustomerRow,
+            (CustomerRow.portal_id == ChangeRow.portal_id) & (CustomerRow.number == ChangeRow.customer),
+        )
+        .where(
+            ChangeRow.portal_id == portal_id,
+            ChangeRow.run_id == run_id,
+            ChangeRow.state == "planned",
+            ChangeRow.customer > after,
+        )
+        .order_by(ChangeRow.customer)
+        .limit(limit)
+    )
+    return [
+        Planned(number, ScoreChange(CustomerRef(CustomerKind(kind), ext), from_json(values)), before)
+        for number, values, before, kind, ext in rows
+    ]
+
+
+def settle(
+    session: Session,
+    portal_id: int,
+    run_id: str,
+    planned: Sequence[Planned],
+    outcomes: Sequence[Outcome],
+    now: datetime,
+) -> tuple[int, int]:
+    """Give each change its final word and note on the mirror what the card now holds. Returns (written, refused)."""
+    rows = [
+        (
+            item.customer,
+            "written" if outcome.ok else "refused",
+            outcome.field,
+            outcome.reason,
+            outcome.written_at,
+            to_json(item.change.values),
+        )
+        for item, outcome in zip(planned, outcomes, strict=True)
+    ]
+    copy_into_temp(
+        session,
+        "incoming_outcomes",
+        (
+            ("customer", "integer"),
+            ("state", "text"),
+            ("field", "text"),
+            ("reason", "text"),
+            ("written_at", "timestamptz"),
+            ("card", "jsonb"),
+        ),
+        rows,
+    )
+    keys = {"portal": portal_id, "run": run_id, "now": now}
+    session.execute(
+        text(
+            "UPDATE changes h SET state = i.state, field = i.field, reason = i.reason, written_at = i.written_at,"
+            " settled_at = :now FROM incoming_outcomes i"
+            " WHERE h.portal_id = :portal AND h.run_id = :run AND h.customer = i.customer"
+        ),
+        keys,
+    )
+    session.execute(
+        text(
+            "UPDATE customers c SET card = jsonb_strip_nulls(c.card || i.card),"
+            " crm_updated_at = greatest(c.crm_updated_at, i.written_at) FROM incoming_outcomes i"
+            " WHERE c.portal_id = :portal AND c.number = i.customer AND i.state = 'written'"
+        ),
+        keys,
+    )
+    written = sum(outcome.ok for outcome in outcomes)
+    return written, len(outcomes) - written
+
+
+def refusals(session: Session, portal_id: int, run_id: str) -> list[dict[str, str | None]]:
+    """What the CRM refused in a run: customer, field, reason."""
+    rows = session.execute(
+        select(CustomerRow.kind, CustomerRow.external_id, ChangeRow.field, ChangeRow.reason)
+        .join(
+            CustomerRow,
+            (CustomerRow.portal_id == ChangeRow.portal_id) & (CustomerRow.number == ChangeRow.customer),
+        )
+        .where(ChangeRow.portal_id == portal_id, ChangeRow.run_id == run_id, ChangeRow.state == "refused")
+        .order_by(ChangeRow.customer)
+    )
+    return [{"customer": f"{kind}:{ext}", "field": field, "reason": reason} for kind, ext, field, reason in rows]
+
+
+def own_writes(session: Session, portal_id: int, kind: CustomerKind, stream: str) -> OwnWrites | None:
+    """Our card writes since the stream's cursor was stored (and a quarter of an hour before, for lag windows)."""
+    row = session.execute(
+        text(
+            "SELECT min(coalesce(h.written_at, h.settled_at)), max(coalesce(h.written_at, h.settled_at)),"
+            " count(DISTINCT h.customer), array_agg(DISTINCT h.values ->> 'updated_at')"
+            " FROM changes h JOIN customers c ON c.portal_id = h.portal_id AND c.number = h.customer"
+            " JOIN cursors k ON k.portal_id = h.portal_id AND k.stream = :stream"
+            " WHERE h.portal_id = :portal AND h.state = 'written' AND c.kind = :kind"
+            " AND h.settled_at >= k.moved_at - interval '15 minutes'"
+        ),
+        {"portal": portal_id, "kind": kind.value, "stream": stream},
+    ).one()
+    first, last, count, stamps = row
+    if not count:
+        return None
+    return OwnWrites(first, last, count, tuple(datetime.fromisoformat(stamp) for stamp in stamps if stamp))
+
+
+def plan_undo(session: Session, portal_id: int, run_id: str, undo_run: str) -> tuple[int, int]:
+    """Plan to put back what a run replaced; returns (cards to restore, cards left alone).
+
+    A field is put back only where the card still holds what that run wrote: later hands and later runs win.
+    """
+    keys = {"portal": portal_id, "run": run_id, "undo": undo_run}
+    total = session.scalar(
+        text("SELECT count(*) FROM changes WHERE portal_id = :portal AND run_id = :run AND state = 'written'"), keys
+    )
+    planned = int(session.execute(text(_UNDO), keys).rowcount)  # type: ignore[attr-defined]
+    return planned, int(total or 0) - planned
+
+
+def _stamp(moment: datetime) -> dict[str, str]:
+    return {"stamp": json.dumps(to_json({"updated_at": moment}))}
+
+
+_DESIRED = """
+SELECT s.customer, jsonb_build_object(
+  'r', s.r, 'f', s.f, 'm', trim_scale(s.m)::text, 'code', s.code, 'segment', s.segment,
+  'segment_previous', s.segment_previous, 'method', s.method, 'quality', s.quality,
+  'churn_risk', s.churn_risk, 'upsell', s.upsell, 'hint', CAST(:hints AS jsonb) -> s.segment) AS wanted
+FROM scores s WHERE s.portal_id = :portal
+"""
+
+_DIFF = f"""
+SELECT w.customer, x.values, x.before
+FROM ({_DESIRED}) w
+JOIN customers c ON c.portal_id = :portal AND c.number = w.customer AND c.seen AND NOT c.gone AND c.is_buyer
+CROSS JOIN LATERAL (
+  SELECT jsonb_object_agg(k.key, w.wanted -> k.key) AS values,
+         jsonb_object_agg(k.key, c.card -> k.key) || jsonb_build_object('updated_at', c.card -> 'updated_at') AS before
+  FROM unnest(ARRAY[{", ".join(f"'{key}'" for key in _KEYS)}]) AS k(key)
+  WHERE NULLIF(w.wanted -> k.key, 'null'::jsonb) IS DISTINCT FROM NULLIF(c.card -> k.key, 'null'::jsonb)
+) x
+WHERE x.values IS NOT NULL
+"""
+
+_UNDO = """
+INSERT INTO changes (portal_id, run_id, customer, values, before)
+SELECT :portal, :undo, h.customer, x.values, x.before
+FROM changes h
+JOIN customers c ON c.portal_id = :portal AND c.number = h.customer AND NOT c.gone
+CROSS JOIN LATERAL (
+  SELECT jsonb_object_agg(v.key, NULLIF(h.before -> v.key, 'null'::jsonb)) AS values,
+         jsonb_object_agg(v.key, c.card -> v.key) AS before
+  FROM jsonb_each(h.values) v
+  WHERE NULLIF(c.card -> v.key, 'null'::jsonb) IS NOT DISTINCT FROM NULLIF(v.value, 'null'::jsonb)
+    AND NULLIF(h.before -> v.key, 'null'::jsonb) IS DISTINCT FROM NULLIF(v.value, 'null'::jsonb)
+) x
+WHERE h.portal_id = :portal AND h.run_id = :run AND h.state = 'written' AND x.values IS NOT NULL
+ON CONFLICT (portal_id, run_id, customer) DO NOTHING
+"""

@@ -1,0 +1,34 @@
+"""One writer per portal, across processes and machines; a killed writer's lock goes with its connection."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import text
+
+from connector.errors import PortalBusy
+from connector.store.database import Database
+
+_NAMESPACE = 7_364
+_PATIENCE_S = 6.0
+
+
+@contextmanager
+def portal_lock(database: Database, portal_id: int, *, sleep: Callable[[float], None] = time.sleep) -> Iterator[None]:
+    """Hold the portal. Waits a few seconds (a killed holder's connection may take that long to be noticed).
+
+    Raises `PortalBusy`.
+    """
+    keys = {"space": _NAMESPACE, "portal": portal_id}
+    with database.autocommit() as connection:
+        deadline = time.monotonic() + _PATIENCE_S
+        while not connection.scalar(text("SELECT pg_try_advisory_lock(:space, :portal)"), keys):
+            if time.monotonic() > deadline:
+                raise PortalBusy("another process is working on this portal: wait for it to end and repeat")
+            sleep(0.2)
+        try:
+            yield
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:space, :portal)"), keys)

@@ -198,7 +198,7 @@ def mark_customers_gone(session: Session, portal_id: int, kind: CustomerKind, id
             CustomerRow.external_id.in_(gone),
             CustomerRow.gone.is_(False),
         )
-        .values(gone=True)
+        .values(gone=True, recheck=True)
     )
     return int(session.execute(statement).rowcount) if gone else 0  # type: ignore[attr-defined]
 
@@ -226,20 +226,30 @@ def known_orders(session: Session, portal_id: int, source: OrderSource) -> list[
     return sorted(int(external_id) for external_id in found if external_id.isdigit())
 
 
-def orders_naming(
-    session: Session, portal_id: int, source: OrderSource, kind: CustomerKind, ids: Sequence[str]
-) -> list[str]:
-    """Living orders that name one of these cards: what to read again when cards vanish (they may be merged)."""
+def orders_to_recheck(session: Session, portal_id: int, source: OrderSource, kind: CustomerKind) -> list[str]:
+    """Living orders that name a card which vanished since the last `recheck_done`: it may have been merged."""
     column = OrderRow.company_id if kind is CustomerKind.COMPANY else OrderRow.contact_id
+    vanished = select(CustomerRow.external_id).where(
+        CustomerRow.portal_id == portal_id, CustomerRow.kind == kind.value, CustomerRow.recheck
+    )
     return list(
         session.scalars(
             select(OrderRow.external_id).where(
                 OrderRow.portal_id == portal_id,
                 OrderRow.source == source.value,
                 OrderRow.gone.is_(False),
-                column.in_(ids),
+                column.in_(vanished),
             )
         )
+    )
+
+
+def recheck_done(session: Session, portal_id: int, kind: CustomerKind) -> None:
+    """The orders of all vanished cards of a kind have been read again."""
+    session.execute(
+        update(CustomerRow)
+        .where(CustomerRow.portal_id == portal_id, CustomerRow.kind == kind.value, CustomerRow.recheck)
+        .values(recheck=False)
     )
 
 

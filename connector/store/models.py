@@ -142,8 +142,8 @@ class TeamRow(Base):
 class CustomerRow(Base):
     """Cards, without any personal detail. `number` is dense per portal.
 
-    `seen` is false while only an order has mentioned the card. `card` holds our fields as the card held them when
-    last read or written; `edits` counts values other hands put there.
+    `seen` is false while only an order has mentioned the card. `recheck`: it vanished, and the orders that named it
+    are to be read again. `card` holds our fields as the card held them when last read or written.
     """
 
     __tablename__ = "customers"
@@ -156,6 +156,7 @@ class CustomerRow(Base):
     manager_id: Mapped[str | None]
     seen: Mapped[bool] = mapped_column(server_default=text("false"))
     gone: Mapped[bool] = mapped_column(server_default=text("false"))
+    recheck: Mapped[bool] = mapped_column(server_default=text("false"))
     is_buyer: Mapped[bool] = mapped_column(server_default=text("true"))
     crm_updated_at: Mapped[datetime | None]
     card: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
@@ -288,6 +289,7 @@ class MoveRow(Base):
     was: Mapped[str]
     now: Mapped[str]
     method: Mapped[str]
+    handled: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class ChangeRow(Base):

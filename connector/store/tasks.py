@@ -1,0 +1,161 @@
+"""Tasks as rows: planned in one transaction with the moves they answer, sent, settled. None is ever made twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from adapters.records import CustomerKind, CustomerRef, Priority, TaskDraft
+from connector.store.models import CustomerRow, MoveRow, TaskRow
+
+OPEN_STATES = ("planned", "sending")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTask:
+    """A task that has no final word. `sending` means a call may have created it before it was cut off."""
+
+    draft: TaskDraft
+    sending: bool
+
+
+def add_planned(session: Session, rows: Sequence[dict[str, Any]]) -> int:
+    """Plan tasks; one that exists already (same key, or same customer, rule and event) is left as it is."""
+    if not rows:
+        return 0
+    statement = insert(TaskRow).values(list(rows)).on_conflict_do_nothing()
+    return int(session.execute(statement).rowcount)  # type: ignore[attr-defined]
+
+
+def open_tasks(session: Session, portal_id: int, limit: int) -> list[OpenTask]:
+    """The oldest tasks without a final word."""
+    rows = session.execute(
+        select(TaskRow, CustomerRow.kind, CustomerRow.external_id)
+        .join(
+            CustomerRow,
+            (CustomerRow.portal_id == TaskRow.portal_id) & (CustomerRow.number == TaskRow.customer),
+        )
+        .where(TaskRow.portal_id == portal_id, TaskRow.state.in_(OPEN_STATES))
+        .order_by(TaskRow.state.desc(), TaskRow.due_at, TaskRow.key)
+        .limit(limit)
+    )
+    return [
+        OpenTask(
+            TaskDraft(
+                key=task.key,
+                customer=CustomerRef(CustomerKind(kind), external_id),
+                manager_id=task.manager_id,
+                title=task.title,
+                body=task.body,
+                due_at=task.due_at,
+                priority=Priority(task.priority),
+            ),
+            task.state == "sending",
+        )
+        for task, kind, external_id in rows
+    ]
+
+
+def mark_sending(session: Session, portal_id: int, keys: Iterable[str]) -> None:
+    """From now on these tasks may exist in the CRM."""
+    session.execute(
+        update(TaskRow).where(TaskRow.portal_id == portal_id, TaskRow.key.in_(list(keys))).values(state="sending")
+    )
+
+
+def settle(
+    session: Session, portal_id: int, key: str, *, external_id: str | None, reason: str | None, now: datetime
+) -> None:
+    """A task's final word: created with the CRM's id, or refused with the reason."""
+    session.execute(
+        update(TaskRow)
+        .where(TaskRow.portal_id == portal_id, TaskRow.key == key)
+        .values(
+            state="refused" if reason is not None else "created",
+            external_id=external_id,
+            reason=reason,
+            settled_at=now,
+        )
+    )
+
+
+def created_in(session: Session, portal_id: int, run_id: str) -> int:
+    """Tasks of a run that the CRM holds."""
+    return (
+        session.scalar(
+            select(func.count())
+            .select_from(TaskRow)
+            .where(TaskRow.portal_id == portal_id, TaskRow.run_id == run_id, TaskRow.state == "created")
+        )
+        or 0
+    )
+
+
+def refusals(session: Session, portal_id: int, run_id: str) -> list[dict[str, str | None]]:
+    """Tasks of a run that the CRM refused, as customer, field, reason."""
+    rows = session.execute(
+        select(CustomerRow.kind, CustomerRow.external_id, TaskRow.reason)
+        .join(
+            CustomerRow,
+            (CustomerRow.portal_id == TaskRow.portal_id) & (CustomerRow.number == TaskRow.customer),
+        )
+        .where(TaskRow.portal_id == portal_id, TaskRow.run_id == run_id, TaskRow.state == "refused")
+        .order_by(TaskRow.customer)
+    )
+    return [{"customer": f"{kind}:{ext}", "field": "task", "reason": reason} for kind, ext, reason in rows]
+
+
+def unhandled_moves(session: Session, portal_id: int) -> Sequence[MoveRow]:
+    """Moves no task was considered for yet, oldest first."""
+    return session.scalars(
+        select(MoveRow)
+        .where(MoveRow.portal_id == portal_id, MoveRow.handled.is_(False))
+        .order_by(MoveRow.as_of, MoveRow.run_id, MoveRow.customer)
+    ).all()
+
+
+def moves_handled(session: Session, portal_id: int) -> None:
+    """All moves read so far have got their tasks, in this same transaction."""
+    session.execute(
+        update(MoveRow).where(MoveRow.portal_id == portal_id, MoveRow.handled.is_(False)).values(handled=True)
+    )
+
+
+def last_raised(session: Session, portal_id: int) -> dict[tuple[int, str], date]:
+    """The last day on which each customer got a task of each rule."""
+    rows = session.execute(
+        select(TaskRow.customer, TaskRow.rule, func.max(TaskRow.raised_on))
+        .where(TaskRow.portal_id == portal_id)
+        .group_by(TaskRow.customer, TaskRow.rule)
+    )
+    return {(customer, rule): on for customer, rule, on in rows}
+
+
+def raised_in_month(session: Session, portal_id: int, on: date) -> dict[tuple[int, str], int]:
+    """How many tasks of each rule each customer got in the calendar month of `on`."""
+    rows = session.execute(
+        select(TaskRow.customer, TaskRow.rule, func.count())
+        .where(
+            TaskRow.portal_id == portal_id,
+            func.date_trunc("month", TaskRow.raised_on) == func.date_trunc("month", text("CAST(:on AS date)")),
+        )
+        .group_by(TaskRow.customer, TaskRow.rule),
+        {"on": on},
+    )
+    return {(customer, rule): count for customer, rule, count in rows}
+
+
+def raised_today(session: Session, portal_id: int, on: date) -> dict[str, int]:
+    """How many cadence tasks each manager got on a day (event tasks are not budgeted)."""
+    rows = session.execute(
+        select(TaskRow.manager_id, func.count())
+        .where(TaskRow.portal_id == portal_id, TaskRow.raised_on == on, TaskRow.rule.like("cadence%"))
+        .group_by(TaskRow.manager_id)
+    )
+    return {manager_id: count for manager_id, count in rows if manager_id is not None}

@@ -1,0 +1,226 @@
+"""HubSpot's statuses and error bodies → our errors. Plain functions over an answer; nothing is sent here.
+
+Bodies: every key is optional (https://developers.hubspot.com/docs/api-reference/error-handling, read 2026-11).
+The whole text of an error is never passed on: HubSpot repeats refused values in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from adapters.errors import (
+    BatchRefused,
+    Conflict,
+    CRMError,
+    Gone,
+    InvalidValue,
+    Malformed,
+    RateLimited,
+    ScopeMissing,
+    TokenExpired,
+    Unavailable,
+    Unpaid,
+)
+from adapters.transport import Answer, Call
+
+NOT_FOUND = "OBJECT_NOT_FOUND"
+GONE = "gone"
+_WINDOW_S = 10.0
+_DAY_POLICY_S = 3600.0
+_LOCKED_S = 2.0
+_MOVING_S = 60.0
+_PROPERTY = re.compile(r"^[a-z][a-z0-9_]{0,254}$")
+_MISSING_PROPERTY = frozenset({"PROPERTY_DOESNT_EXIST", "PROPERTY_NOT_FOUND"})
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """One error of an answer. `field` is the vendor's property name; `ids` and `traces` say which inputs it means."""
+
+    category: str
+    code: str
+    reason: str
+    field: str | None = None
+    ids: tuple[str, ...] = ()
+    traces: tuple[str, ...] = ()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the record it speaks of does not exist (any more)."""
+        return NOT_FOUND in {self.category, self.code}
+
+
+def fault_of(call: Call, answer: Answer) -> CRMError | None:
+    """The error an answer means; None for 2xx, 207 included: its `errors` are read by whoever asked."""
+    status = answer.status
+    if status < 300:
+        return None
+    body = _body(answer)
+    if status == 429:
+        return _throttled(answer, body)
+    if status >= 500 or (status == 403 and not body):
+        # A page instead of JSON comes from a gateway in front of the API, not from the API.
+        return Unavailable("HubSpot cannot serve now", status=status, retry_after=_retry_after(answer))
+    if status in {423, 477}:
+        return _busy(answer)
+    if status < 400:
+        return Malformed("HubSpot redirects instead of answering: check the address of its API", status=status)
+    return _access(status, body) or _refused(call, status, body)
+
+
+def complaints(body: Mapping[str, Any]) -> list[Complaint]:
+    """The errors listed in a 207 or 4xx body, those hidden as a JSON list inside `message` included."""
+    listed = [error for error in _items(body.get("errors")) if isinstance(error, Mapping)]
+    found = [complaint for error in listed for complaint in _spread(error, body)]
+    return found or list(_spread(body, body))
+
+
+def _body(answer: Answer) -> dict[str, Any]:
+    try:
+        body = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _retry_after(answer: Answer) -> float | None:
+    """`Retry-After` in seconds; HubSpot sends it with 477 and, by connector teams' word, with 429."""
+    try:
+        return max(0.0, float(answer.headers["Retry-After"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _throttled(answer: Answer, body: Mapping[str, Any]) -> RateLimited:
+    """A 429 without `Retry-After` waits by its policy.
+
+    The whole window only if the headers say that it is used up; otherwise others took the place for a moment.
+    """
+    policy = str(body.get("policyName") or body.get("message") or "").upper()
+    if "SECONDLY" in policy and "TEN_SECONDLY" not in policy:
+        wait = 1.0
+    elif "DAILY" in policy:
+        wait = _DAY_POLICY_S
+    else:
+        wait = _WINDOW_S if answer.headers.get("X-HubSpot-RateLimit-Remaining") == "0" else 2.0
+    told = _retry_after(answer)
+    return RateLimited("HubSpot asks to slow down", status=429, retry_after=wait if told is None else told)
+
+
+def _busy(answer: Answer) -> Unavailable:
+    """423: the records are locked by heavy writes, wait 2 s or more. 477: the account moves to another data centre."""
+    told = _retry_after(answer)
+    if answer.status == 423:
+        return Unavailable("HubSpot has locked the records", status=423, retry_after=max(_LOCKED_S, told or 0.0))
+    return Unavailable(
+        "the HubSpot account is being moved", status=477, retry_after=_MOVING_S if told is None else told
+    )
+
+
+def _access(status: int, body: Mapping[str, Any]) -> CRMError | None:
+    if status == 401:
+        return TokenExpired("HubSpot does not accept the token: connect the account again", status=status)
+    if status == 402:
+        return Unpaid("the HubSpot account's subscription does not allow this", status=status)
+    if status == 403:
+        scope = _missing_scope(body)
+        wanted = f": grant {scope}" if scope else ""
+        return ScopeMissing(f"the HubSpot token lacks a scope{wanted}", status=status, scope=scope)
+    return None
+
+
+def _missing_scope(body: Mapping[str, Any]) -> str | None:
+    for error in _items(body.get("errors")):
+        context = error.get("context") if isinstance(error, Mapping) else None
+        if isinstance(context, Mapping):
+            for key in ("requiredGranularScopes", "requiredScopes"):
+                scopes = [str(scope) for scope in _items(context.get(key))]
+                if scopes:
+                    return ", ".join(scopes)
+    return None
+
+
+def _refused(call: Call, status: int, body: Mapping[str, Any]) -> CRMError:
+    found = complaints(body)
+    first = found[0]
+    inputs = call.json.get("inputs") if isinstance(call.json, dict) else None
+    if inputs is not None and not call.path.endswith("/batch/read"):
+        return BatchRefused(first.reason, status=status, bad=_bad(inputs, found))
+    if status == 404:
+        return Gone(f"HubSpot does not know {call.label or call.path}", status=status, field=first.field)
+    if status == 409:
+        return Conflict(first.reason, status=status, field=first.field)
+    return InvalidValue(first.reason, status=status, field=first.field)
+
+
+def _bad(inputs: Sequence[Mapping[str, Any]], found: Sequence[Complaint]) -> dict[int, tuple[str | None, str]]:
+    """Positions that the complaints point at: by id, by trace id, or by a property that the portal does not have."""
+    bad: dict[int, tuple[str | None, str]] = {}
+    for at, item in enumerate(inputs):
+        for complaint in found:
+            if _means(complaint, item):
+                bad[at] = (complaint.field, complaint.reason)
+                break
+    return bad
+
+
+def _means(complaint: Complaint, item: Mapping[str, Any]) -> bool:
+    if complaint.ids or complaint.traces:
+        return str(item.get("id")) in complaint.ids or str(item.get("objectWriteTraceId")) in complaint.traces
+    return complaint.code in _MISSING_PROPERTY and complaint.field in (item.get("properties") or {})
+
+
+def _spread(error: Mapping[str, Any], body: Mapping[str, Any]) -> Iterator[Complaint]:
+    context = error.get("context")
+    context = context if isinstance(context, Mapping) else {}
+    category = str(error.get("category") or body.get("category") or "")
+    ids = tuple(str(one) for one in _items(context.get("ids")))
+    traces = tuple(str(one) for one in _items(context.get("objectWriteTraceId")))
+    nested = list(_hidden(str(error.get("message") or "")))
+    for detail in nested or [error]:
+        code = str(detail.get("error") or detail.get("code") or error.get("code") or "")
+        field = _field(detail, context)
+        yield Complaint(category, code, _reason(category, code, field), field, ids, traces)
+
+
+def _hidden(message: str) -> Iterator[Mapping[str, Any]]:
+    """`Property values were not valid: [{"isValid":false,"name":…,"error":…}]` → the list's objects."""
+    start = message.find("[{")
+    if start < 0:
+        return
+    try:
+        listed = orjson.loads(message[start : message.rfind("]") + 1])
+    except orjson.JSONDecodeError:
+        return
+    yield from (item for item in _items(listed) if isinstance(item, Mapping))
+
+
+def _field(detail: Mapping[str, Any], context: Mapping[str, Any]) -> str | None:
+    own = detail.get("context")
+    places = [
+        detail.get("name"),
+        *_items(context.get("propertyName")),
+        *_items(own.get("propertyName") if isinstance(own, Mapping) else None),
+        detail.get("in"),
+    ]
+    return next((str(name) for name in places if name and _PROPERTY.match(str(name))), None)
+
+
+def _reason(category: str, code: str, field: str | None) -> str:
+    if NOT_FOUND in {category, code}:
+        return GONE
+    if code in _MISSING_PROPERTY:
+        return f"HubSpot has no property {field or 'of that name'}: provision the portal again"
+    what = " ".join(word for word in (category, code) if word) or "no reason given"
+    return f"HubSpot refuses {field or 'the record'} ({what})"
+
+
+def _items(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]

@@ -290,7 +290,13 @@ class HubSpot:
         self, kind: str, mark: Mark, properties: Sequence[str], stamp: str | None
     ) -> Iterator[tuple[list[Json], Cursor]]:
         while True:
-            page = self._client.search(kind, changes_body(mark, MODIFIED[kind], properties, stamp))
+            try:
+                page = self._client.search(kind, changes_body(mark, MODIFIED[kind], properties, stamp))
+            except InvalidValue:
+                if stamp is None:
+                    raise
+                stamp = None  # a person has removed the field: the echo is read then, which is slower and as right
+                continue
             newest = schemas.ms(schemas.changed_at(page.results[-1], kind)) if page.results else mark.since
             highest = max((int(schemas.record_id(one, kind)) for one in page.results), default=0)
             mark = mark.searched(page, newest, highest)

@@ -1,7 +1,8 @@
 """HubSpot's endpoints and envelopes: which call, which lane, where the results lie. Knows nothing of our records.
 
-One version for all paths. Sizes and limits: https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
-and https://developers.hubspot.com/docs/api-reference/latest/crm/using-object-apis, read 2026-11.
+One version for all paths. Sizes and limits, read 2026-11:
+https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
+and https://developers.hubspot.com/docs/api-reference/latest/crm/using-object-apis.
 """
 
 from __future__ import annotations
@@ -370,8 +371,9 @@ INDEX_CAP = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """Our own writes, whose echo need not be read: cards that carry a stamp from `first` to `last` and have not
-    changed after `until`. All are unix milliseconds.
+    """Our own writes, whose echo need not be read.
+
+    That is: cards that carry a stamp from `first` to `last` and have not changed after `until`, in unix milliseconds.
     """
 
     until: int

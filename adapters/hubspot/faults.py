@@ -75,9 +75,7 @@ def fault_of(call: Call, answer: Answer) -> CRMError | None:
 
 def complaints(body: Mapping[str, Any]) -> list[Complaint]:
     """The errors listed in a 207 or 4xx body, those hidden as a JSON list inside `message` included."""
-    listed = [error for error in _items(body.get("errors")) if isinstance(error, Mapping)]
-    found = [complaint for error in listed for complaint in _spread(error, body)]
-    return found or list(_spread(body, body))
+    return list(_spread(body, Complaint("", "", "")))
 
 
 def _body(answer: Answer) -> dict[str, Any]:
@@ -175,17 +173,22 @@ def _means(complaint: Complaint, item: Mapping[str, Any]) -> bool:
     return complaint.code in _MISSING_PROPERTY and complaint.field in (item.get("properties") or {})
 
 
-def _spread(error: Mapping[str, Any], body: Mapping[str, Any]) -> Iterator[Complaint]:
+def _spread(error: Mapping[str, Any], above: Complaint) -> Iterator[Complaint]:
+    """An error, or the more exact ones inside it; what these leave out they take from the one `above` them."""
     context = error.get("context")
     context = context if isinstance(context, Mapping) else {}
-    category = str(error.get("category") or body.get("category") or "")
-    ids = tuple(str(one) for one in _items(context.get("ids")))
-    traces = tuple(str(one) for one in _items(context.get("objectWriteTraceId")))
-    nested = list(_hidden(str(error.get("message") or "")))
-    for detail in nested or [error]:
-        code = str(detail.get("error") or detail.get("code") or error.get("code") or "")
-        field = _field(detail, context)
-        yield Complaint(category, code, _reason(category, code, field), field, ids, traces)
+    category = str(error.get("category") or above.category)
+    code = str(error.get("error") or error.get("code") or above.code)
+    field = _field(error, context) or above.field
+    ids = tuple(str(one) for one in _items(context.get("ids"))) or above.ids
+    traces = tuple(str(one) for one in _items(context.get("objectWriteTraceId"))) or above.traces
+    own = Complaint(category, code, _reason(category, code, field), field, ids, traces)
+    inner = [one for one in _items(error.get("errors")) if isinstance(one, Mapping)]
+    inner = inner or list(_hidden(str(error.get("message") or "")))
+    if not inner:
+        yield own
+    for one in inner:
+        yield from _spread(one, own)
 
 
 def _hidden(message: str) -> Iterator[Mapping[str, Any]]:
@@ -200,14 +203,8 @@ def _hidden(message: str) -> Iterator[Mapping[str, Any]]:
     yield from (item for item in _items(listed) if isinstance(item, Mapping))
 
 
-def _field(detail: Mapping[str, Any], context: Mapping[str, Any]) -> str | None:
-    own = detail.get("context")
-    places = [
-        detail.get("name"),
-        *_items(context.get("propertyName")),
-        *_items(own.get("propertyName") if isinstance(own, Mapping) else None),
-        detail.get("in"),
-    ]
+def _field(error: Mapping[str, Any], context: Mapping[str, Any]) -> str | None:
+    places = [error.get("name"), *_items(context.get("propertyName")), error.get("in")]
     return next((str(name) for name in places if name and _PROPERTY.match(str(name))), None)
 
 

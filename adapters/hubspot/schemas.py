@@ -139,7 +139,7 @@ def _load(shape: Schema, payload: Any, path: str) -> Json:
     try:
         loaded: Json = shape.load(payload)
     except ValidationError as error:
-        where = ".".join([path, *sorted(str(key) for key in error.normalized_messages())[:1]])
+        where = ".".join([path, *sorted(str(key) for key in error.messages_dict)[:1]])
         raise Malformed(f"HubSpot's answer lacks or bends {where}", path=where) from None
     return loaded
 
@@ -213,7 +213,8 @@ class Stages:
 
 def stages_of(pipelines: Iterable[Json]) -> Stages:
     """Won = closed with probability 1, lost = closed with another one."""
-    won, lost = set(), set()
+    won: set[str] = set()
+    lost: set[str] = set()
     for payload in pipelines:
         for stage in _load(_PIPELINE, payload, "pipelines")["stages"]:
             metadata = stage["metadata"] or {}
@@ -346,7 +347,7 @@ def _is_primary(end: Json) -> bool:
 
 
 def deal(payload: Json, ties: Ties, *, stages: Stages | None, currency: str | None) -> Order:
-    """One deal. `stages` serve where the deal itself does not say whether it is closed; `currency` where it has none."""
+    """One deal. `stages` serve where it does not say itself whether it is closed, `currency` where it has none."""
     record_id, values = _record(payload, "deal")
     stage = identifier(values.get("dealstage"))
     status = _deal_status(values, stage, stages)

@@ -19,7 +19,8 @@ class Language(StrEnum):
     EN = "en"
 
 
-# fmt: off  # a quarter in a row is easier to check than a month in a row
+# A quarter in a row is easier to check than a month in a row.
+# fmt: off
 _MONTHS = {
     Language.RU: (
         "января", "февраля", "марта",

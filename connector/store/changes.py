@@ -103,10 +103,12 @@ def plan_size(session: Session, portal_id: int, hints: Mapping[str, str]) -> Pla
     return PlanSize(*(int(value) for value in row))
 
 
-def next_planned(session: Session, portal_id: int, run_id: str, after: int, limit: int) -> list[Planned]:
-    """Planned cards of a run with a customer number above `after`, ascending."""
+def next_planned(
+    session: Session, portal_id: int, run_id: str, kind: CustomerKind, after: int, limit: int
+) -> list[Planned]:
+    """Planned cards of one kind in a run with a customer number above `after`, ascending."""
     rows = session.execute(
-        select(ChangeRow.customer, ChangeRow.values, ChangeRow.before, CustomerRow.kind, CustomerRow.external_id)
+        select(ChangeRow.customer, ChangeRow.values, ChangeRow.before, CustomerRow.external_id)
         .join(
             CustomerRow,
             (CustomerRow.portal_id == ChangeRow.portal_id) & (CustomerRow.number == ChangeRow.customer),
@@ -116,13 +118,14 @@ def next_planned(session: Session, portal_id: int, run_id: str, after: int, limi
             ChangeRow.run_id == run_id,
             ChangeRow.state == "planned",
             ChangeRow.customer > after,
+            CustomerRow.kind == kind.value,
         )
         .order_by(ChangeRow.customer)
         .limit(limit)
     )
     return [
-        Planned(number, ScoreChange(CustomerRef(CustomerKind(kind), ext), from_json(values)), before)
-        for number, values, before, kind, ext in rows
+        Planned(number, ScoreChange(CustomerRef(kind, external_id), from_json(values)), before)
+        for number, values, before, external_id in rows
     ]
 
 

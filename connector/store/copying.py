@@ -53,7 +53,7 @@ def _field(value: Any) -> str:
     if kind is bool:
         return "t" if value else "f"
     if kind is datetime:
-        return value.isoformat()
+        return str(value.isoformat())
     if kind is dict or kind is list:
-        return json.dumps(value, ensure_ascii=False).translate(_ESCAPES)
+        return str(json.dumps(value, ensure_ascii=False)).translate(_ESCAPES)
     return str(value)

@@ -177,7 +177,7 @@ class OrderRow(Base):
             "portal_id",
             "customer",
             "day",
-            postgresql_include=["units", "weight"],
+            postgresql_include=["units", "weight", "at"],
             postgresql_where=text("customer IS NOT NULL"),
         ),
         Index("ix_orders_contact", "portal_id", "contact_id"),

@@ -63,17 +63,19 @@ class OrderRows:
     weight: NDArray[np.int16]
 
 
-def read_orders(session: Session, portal_id: int, last_day: int, *, chunk_bytes: int = 16 << 20) -> Iterator[OrderRows]:
-    """Orders up to `last_day` (days since 1970-01-01) in chunks that never split a customer.
+def read_orders(
+    session: Session, portal_id: int, last_day: int, not_after: datetime, *, chunk_bytes: int = 16 << 20
+) -> Iterator[OrderRows]:
+    """Orders up to `last_day` (days since 1970-01-01) and not after a moment, in chunks that never split a customer.
 
     Streams an index-only scan through binary COPY, so memory stays at a chunk however large the portal is.
     """
     sql = (
         "COPY (SELECT customer, day, units, weight FROM orders WHERE portal_id = %s AND customer IS NOT NULL"
-        " AND day <= %s ORDER BY customer, day) TO STDOUT (FORMAT BINARY)"
+        " AND day <= %s AND at <= %s ORDER BY customer, day) TO STDOUT (FORMAT BINARY)"
     )
     rest: NDArray[Any] = np.empty(0, _ORDER_RECORD)
-    for records in _binary_records(session, sql, (portal_id, last_day), _ORDER_RECORD, chunk_bytes):
+    for records in _binary_records(session, sql, (portal_id, last_day, not_after), _ORDER_RECORD, chunk_bytes):
         joined = np.concatenate([rest, records]) if len(rest) else records
         cut = int(np.searchsorted(joined["customer"], joined["customer"][-1], side="left"))
         if cut:

@@ -61,8 +61,8 @@ class Pull:
         self._side_by_side(
             [
                 self._read_staff,
-                *(lambda kind=kind: self._read_customers(kind, fields) for kind in CustomerKind),  # type: ignore[misc]
-                *(lambda source=source: self._read_orders(source, lines) for source in sources),  # type: ignore[misc]
+                *(lambda kind=kind: self._read_customers(kind, fields) for kind in CustomerKind),
+                *(lambda source=source: self._read_orders(source, lines) for source in sources),
             ]
         )
         for kind in CustomerKind:

@@ -1,0 +1,236 @@
+"""One score run: orders as of a day → R, F, M → a method version → score rows and moves. No network.
+
+Works inside the caller's transaction, so that a dry run can roll everything back and a killed run leaves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from adapters.fields import zone
+from connector.errors import WrongUse
+from connector.store import portals, scores
+from connector.store.mirror import Weight
+from connector.store.models import UNIT_PLACES, MethodRow, Portal, RunRow
+from scoring.errors import ScoringError, UnknownMethod
+from scoring.features import Summary, summarise_chunks
+from scoring.frames import Customers, Orders
+from scoring.hints import hint
+from scoring.methods import Method, MethodVersion, apply, fit, load_method, method_names
+from scoring.quality import Facts, Quality, assess
+
+EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a score run found. `published` is true when this run published the method; `weak` says why the fit is."""
+
+    version: MethodVersion
+    published: bool
+    weak: tuple[str, ...]
+    scored: int
+    moved: int
+    segments: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The as-of of a run: a day of the portal, and the moment after which orders do not count."""
+
+    day: date
+    until: datetime
+
+    @property
+    def number(self) -> int:
+        """Days since 1970-01-01."""
+        return (self.day - EPOCH).days
+
+
+def as_of_moment(time_zone: str, as_of: date | None, now: datetime) -> Moment:
+    """Now, or the end of the named day in the portal's zone; raises `WrongUse` for a day still to come."""
+    here = zone(time_zone)
+    today = now.astimezone(here).date()
+    if as_of is None or as_of == today:
+        end = datetime.combine(today + timedelta(days=1), time(), here).astimezone(UTC)
+        return Moment(today, now if as_of is None else end - timedelta(microseconds=1))
+    if as_of > today:
+        raise WrongUse(f"--as-of {as_of} is in the future: the portal's today is {today}")
+    end = datetime.combine(as_of + timedelta(days=1), time(), here).astimezone(UTC)
+    return Moment(as_of, end - timedelta(microseconds=1))
+
+
+def check_method(name: str | None) -> None:
+    """Raise `WrongUse` for a method that does not exist."""
+    if name is not None and name not in method_names():
+        raise WrongUse(f"there is no method {name!r} (there are: {', '.join(method_names())})")
+
+
+def score_portal(session: Session, portal: Portal, run: RunRow, moment: Moment, method_name: str | None) -> Scored:
+    """Score every customer of a portal and store the result. Publishes a fit where no version is published yet.
+
+    The portal's row is changed to the method used, so that the next run without a name uses it again.
+    """
+    method, version = _wanted(session, portal, method_name)
+    flags = scores.customer_flags(session, portal.portal_id)
+    tally = _Tally(len(flags))
+    chunks = tally.watch(_scorable(scores.read_orders(session, portal.portal_id, moment.number, moment.until), flags))
+    window = version.method.window if version else method.window
+    summary = summarise_chunks(chunks, as_of=moment.number, window=window)
+    weak: tuple[str, ...] = ()
+    published = version is None
+    if version is None:
+        version, weak = _publish(session, portal, method, summary, run.started_at)
+    customers = apply(version, summary)
+    quality = assess(tally.facts(summary, flags))
+    portal.method = version.label
+    run.method = version.label
+    rows = _score_rows(customers, summary, quality)
+    scored, moved = scores.store_scores(session, portal.portal_id, run, version.label, rows)
+    return Scored(version, published, weak, scored, moved, _sizes(customers))
+
+
+def hints_of(version: MethodVersion, language: str) -> dict[str, str]:
+    """Segment → hint for the card, in the portal's language."""
+    spoken: Literal["ru", "en"] = "ru" if language == "ru" else "en"
+    return {segment.value: hint(version.method, segment.value, spoken) for segment in version.method.segments}
+
+
+def current_version(session: Session, portal: Portal) -> MethodVersion | None:
+    """The version in force on a portal, None before the first."""
+    if portal.method is None:
+        return None
+    name, _, number = portal.method.partition("@")
+    row = session.get_one(MethodRow, (portal.portal_id, name, int(number)))
+    return MethodVersion.from_json(row.body)
+
+
+def _wanted(session: Session, portal: Portal, name: str | None) -> tuple[Method, MethodVersion | None]:
+    """The method asked for, else the one in force, else the default; with its newest published version, if any."""
+    if name is None and (version := current_version(session, portal)) is not None:
+        return version.method, version
+    chosen = name or str(portal.settings.get("method", method_names()[0]))
+    row = scores.published(session, portal.portal_id, chosen)
+    if row is not None:
+        version = MethodVersion.from_json(row.body)
+        return version.method, version
+    try:
+        method = load_method(chosen)
+    except UnknownMethod as error:
+        raise WrongUse(str(error)) from None
+    window = portal.settings.get("window")
+    return (method.with_window(int(window)) if window else method), None
+
+
+def _publish(
+    session: Session, portal: Portal, method: Method, summary: Summary, now: datetime
+) -> tuple[MethodVersion, tuple[str, ...]]:
+    """Freeze the fit as version 1. Raises `WrongUse` when there is nobody to fit on."""
+    try:
+        fitted = fit(method, summary)
+    except ScoringError as error:
+        raise WrongUse(f"{portal.name} cannot be scored yet: {error}") from None
+    version = MethodVersion(method.name, 1, method, fitted.thresholds)
+    weak = tuple(str(weakness) for weakness in fitted.weak)
+    session.add(
+        MethodRow(
+            portal_id=portal.portal_id,
+            name=method.name,
+            version=1,
+            body=version.to_json(),
+            digest=version.digest(),
+            weak=list(weak),
+            published_at=now,
+        )
+    )
+    portals.note(session, portal.portal_id, "system", "method.published", {"method": version.label, "weak": list(weak)})
+    return version, weak
+
+
+def _scorable(chunks: Iterator[scores.OrderRows], flags: NDArray[np.int16]) -> Iterator[scores.OrderRows]:
+    """Only orders of living, read cards of buyers."""
+    for rows in chunks:
+        keep = (flags[rows.customer] & scores.SCORABLE) > 0
+        if keep.all():
+            yield rows
+        elif keep.any():
+            yield scores.OrderRows(rows.customer[keep], rows.day[keep], rows.units[keep], rows.weight[keep])
+
+
+class _Tally:
+    """Counts per customer, on the way, what quality wants to know of single orders."""
+
+    def __init__(self, size: int) -> None:
+        self._absent = np.zeros(size, np.int32)
+        self._zero = np.zeros(size, np.int32)
+        self._no_rate = np.zeros(size, np.int32)
+
+    def watch(self, chunks: Iterator[scores.OrderRows]) -> Iterator[Orders]:
+        """Pass the rows on as scoring wants them."""
+        for rows in chunks:
+            self._count(self._absent, rows.customer[rows.weight == Weight.NO_AMOUNT])
+            self._count(self._no_rate, rows.customer[rows.weight == Weight.NO_RATE])
+            self._count(self._zero, rows.customer[(rows.weight == Weight.REFUND) & (rows.units == 0)])
+            refunds = rows.weight >= Weight.REFUND
+            unknown = (rows.weight == Weight.NO_RATE) | (rows.weight == Weight.REFUND_NO_RATE)
+            yield Orders(rows.customer.astype(np.int64), rows.day, rows.units, ~refunds, ~unknown, UNIT_PLACES)
+
+    def facts(self, summary: Summary, flags: NDArray[np.int16]) -> Facts:
+        """What was counted, in the summary's order."""
+        history = summary.history
+        if history is None:
+            raise WrongUse("quality needs the history of the summary")
+        at = summary.number
+        return Facts(
+            orders_total=history.orders_total,
+            days_since_first=(summary.as_of - history.first_day).astype(np.int32),
+            amounts_absent=self._absent[at],
+            amounts_zero=self._zero[at],
+            without_rate=self._no_rate[at],
+            manager_missing=(flags[at] & scores.MANAGER_MISSING) > 0,
+            manager_inactive=(flags[at] & scores.MANAGER_INACTIVE) > 0,
+        )
+
+    @staticmethod
+    def _count(into: NDArray[np.int32], customers: NDArray[np.int32]) -> None:
+        if len(customers):
+            numbers, counts = np.unique(customers, return_counts=True)
+            into[numbers] += counts.astype(np.int32)
+
+
+def _score_rows(customers: Customers, summary: Summary, quality: Quality) -> Iterator[Sequence[Any]]:
+    """Rows for the store, in the order of its columns."""
+    history = summary.history
+    totals = history.orders_total.tolist() if history is not None else []
+    columns = zip(
+        customers.number.tolist(),
+        customers.recency.tolist(),
+        customers.frequency.tolist(),
+        customers.monetary.tolist(),
+        customers.cell.tolist(),
+        customers.segment.tolist(),
+        quality.score.tolist(),
+        quality.causes.tolist(),
+        customers.churn_risk.tolist(),
+        customers.upsell.tolist(),
+        totals,
+        summary.last_day.tolist(),
+        strict=True,
+    )
+    codes, segments = customers.codes, customers.segments
+    for number, r, f, m, cell, segment, score, causes, churn, upsell, total, last in columns:
+        money = Decimal(m).scaleb(-2)
+        yield (number, r, f, money, codes[cell], segments[segment], score, causes, churn, upsell, total, last)
+
+
+def _sizes(customers: Customers) -> dict[str, int]:
+    counts = np.bincount(customers.segment, minlength=len(customers.segments)).tolist()
+    return dict(zip(customers.segments, counts, strict=True))

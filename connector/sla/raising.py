@@ -1,0 +1,184 @@
+"""From stored scores and moves to stored tasks, and from stored tasks to tasks in the CRM.
+
+Planning is one transaction: the tasks and the word "handled" on the moves they answer. Sending marks a batch as
+`sending` before the call; after a crash such tasks are looked for in the CRM before they are made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from adapters.contract import Adapter
+from adapters.fields import zone
+from adapters.records import CustomerKind, CustomerRef, Manager, Team
+from connector.sla.calendars import calendar_from
+from connector.sla.followups import (
+    CustomerState,
+    FollowUp,
+    PastTasks,
+    Touch,
+    followup_settings,
+    plan_followups,
+)
+from connector.sla.people import People, people_from
+from connector.sla.policy import WorkClass
+from connector.store import tasks
+from connector.store.database import Database
+from connector.store.models import CustomerRow, ManagerRow, MoveRow, Portal, RunRow, ScoreRow, TeamRow
+from scoring.methods import MethodVersion
+
+_NOBODY = "nobody works on this customer and the portal has no default manager"
+
+
+@dataclass(slots=True)
+class Raised:
+    """Tasks created and refused."""
+
+    created: int = 0
+    refused: int = 0
+
+
+def plan_tasks(session: Session, portal: Portal, run: RunRow, version: MethodVersion, *, now: datetime) -> int:
+    """Plan the tasks of a run and mark its moves as handled. Returns how many tasks are new.
+
+    Raises `ValueError` for a portal setting that makes no sense.
+    """
+    moves = tasks.unhandled_moves(session, portal.portal_id)
+    settings = {"language": portal.language, **portal.settings, "window_days": version.method.window}
+    followups = plan_followups(
+        _states(session, portal.portal_id, version, moves),
+        _past(session, portal.portal_id, run.as_of),
+        _people(session, portal),
+        calendar_from(settings, zone(portal.time_zone)),
+        followup_settings(settings, portal_id=portal.portal_id, currency=portal.currency),
+        now=now,
+        on=run.as_of,
+        first_run=portal.first_run_at is None,
+    )
+    tasks.moves_handled(session, portal.portal_id)
+    return tasks.add_planned(session, [_row(portal.portal_id, run, followup) for followup in followups])
+
+
+def create_tasks(database: Database, portal_id: int, adapter: Adapter, progress: Callable[[int], None]) -> Raised:
+    """Create every planned task in the CRM, those left by a killed run first."""
+    raised = Raised()
+    size = adapter.capabilities.task_batch
+    while True:
+        with database.session() as session:
+            batch = tasks.open_tasks(session, portal_id, size)
+            tasks.mark_sending(session, portal_id, [task.draft.key for task in batch if not task.sending])
+        if not batch:
+            return raised
+        doubtful = [task.draft for task in batch if task.sending]
+        found = adapter.find_tasks(doubtful) if doubtful else {}
+        with database.session() as session:
+            for key, external_id in found.items():
+                tasks.settle(session, portal_id, key, external_id=external_id, reason=None, now=datetime.now(UTC))
+        raised.created += len(found)
+        missing = [task.draft for task in batch if task.draft.key not in found]
+        outcomes = adapter.create_tasks(missing) if missing else []
+        with database.session() as session:
+            for draft, outcome in zip(missing, outcomes, strict=True):
+                reason = None if outcome.ok else outcome.reason or "refused without a reason"
+                tasks.settle(
+                    session,
+                    portal_id,
+                    draft.key,
+                    external_id=outcome.external_id,
+                    reason=reason,
+                    now=datetime.now(UTC),
+                )
+        raised.created += sum(outcome.ok for outcome in outcomes)
+        raised.refused += sum(not outcome.ok for outcome in outcomes)
+        progress(len(batch))
+
+
+def _states(
+    session: Session, portal_id: int, version: MethodVersion, moves: Sequence[MoveRow]
+) -> Iterator[CustomerState]:
+    """Every scored, living customer as the playbook sees it."""
+    work = {segment.value: WorkClass(segment.work) for segment in version.method.segments}
+    moved = {move.customer: move for move in moves if move.kind == "segment"}
+    opened = {move.customer: move for move in moves if move.kind == "upsell"}
+    rows = session.execute(
+        select(ScoreRow, CustomerRow.kind, CustomerRow.external_id, CustomerRow.manager_id)
+        .join(
+            CustomerRow,
+            (CustomerRow.portal_id == ScoreRow.portal_id) & (CustomerRow.number == ScoreRow.customer),
+        )
+        .where(ScoreRow.portal_id == portal_id, CustomerRow.seen, CustomerRow.gone.is_(False))
+        .order_by(ScoreRow.customer)
+        .execution_options(yield_per=5000)
+    )
+    for score, kind, external_id, manager_id in rows:
+        move, window = moved.get(score.customer), opened.get(score.customer)
+        yield CustomerState(
+            number=score.customer,
+            ref=CustomerRef(CustomerKind(kind), external_id),
+            manager_id=manager_id,
+            segment=score.segment,
+            work_class=work[score.segment],
+            previous_work_class=work.get(move.was) if move else None,
+            move_key=move.run_id if move else None,
+            upsell=score.upsell,
+            upsell_turned_on_key=window.run_id if window else None,
+            recency=score.r,
+            frequency=score.f,
+            monetary=score.m,
+            quality=score.quality,
+            churn_risk=score.churn_risk,
+        )
+
+
+def _past(session: Session, portal_id: int, on: date) -> PastTasks:
+    month = tasks.raised_in_month(session, portal_id, on)
+    return PastTasks(
+        touches={
+            key: Touch(last_on, month.get(key, 0)) for key, last_on in tasks.last_raised(session, portal_id).items()
+        },
+        created_today={**tasks.raised_today(session, portal_id, on)},
+    )
+
+
+def _people(session: Session, portal: Portal) -> People:
+    """Staff and teams; without a setting the longest-serving active manager is the default one."""
+    managers = [
+        Manager(row.external_id, row.name, row.active, tuple(row.team_ids))
+        for row in session.scalars(select(ManagerRow).where(ManagerRow.portal_id == portal.portal_id))
+    ]
+    teams = [
+        Team(row.external_id, row.name, row.lead_id, row.parent_id)
+        for row in session.scalars(select(TeamRow).where(TeamRow.portal_id == portal.portal_id))
+    ]
+    settings = dict(portal.settings)
+    settings.setdefault("default_manager", _first_active(managers))
+    return people_from(settings, managers, teams)
+
+
+def _first_active(managers: Iterable[Manager]) -> str | None:
+    active = [manager.external_id for manager in managers if manager.active]
+    return min(active, key=lambda external_id: (len(external_id), external_id), default=None)
+
+
+def _row(portal_id: int, run: RunRow, followup: FollowUp) -> dict[str, object]:
+    return {
+        "portal_id": portal_id,
+        "key": followup.key,
+        "customer": followup.number,
+        "rule": followup.rule,
+        "event_key": followup.event_key,
+        "run_id": run.run_id,
+        "manager_id": followup.manager_id,
+        "title": followup.title,
+        "body": followup.body,
+        "priority": followup.priority.value,
+        "due_at": followup.due_at,
+        "raised_on": run.as_of,
+        "state": "planned" if followup.problem is None else "refused",
+        "reason": None if followup.problem is None else _NOBODY,
+    }

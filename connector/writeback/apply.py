@@ -1,0 +1,107 @@
+"""Sends a stored plan: batch after batch, several under way at once, each card settled on its own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from adapters.batches import chunks
+from adapters.contract import Adapter, FieldMap, Outcome
+from adapters.records import CustomerKind
+from connector.errors import UnsafePlan
+from connector.store import changes
+from connector.store.changes import Planned, PlanSize
+from connector.store.database import Database
+from connector.store.models import Portal
+
+_SMALL = 50
+_ALLOWED_SHARE = 0.9
+
+
+@dataclass(slots=True)
+class Applied:
+    """Cards written and refused."""
+
+    written: int = 0
+    refused: int = 0
+
+
+def check_plan(portal: Portal, size: PlanSize, *, force: bool) -> None:
+    """Refuse a plan that moves too large a share of the labelled cards to another segment at once.
+
+    R changes daily on every card, so not the number of cards counts but how many would change their segment: that
+    many at once mean a wrong method, a wrong time zone or lost orders, not customers. Setting `max_share` (0..1,
+    default 0.9); a first run, small plans (under 50 cards) and `force` pass. Raises `UnsafePlan`.
+    """
+    allowed = float(portal.settings.get("max_share", _ALLOWED_SHARE))
+    if force or portal.first_run_at is None or size.resegmented < _SMALL:
+        return
+    if size.resegmented > allowed * size.labelled:
+        raise UnsafePlan(
+            f"{size.resegmented} of {size.labelled} cards would change their segment, more than the allowed share of"
+            f" {allowed:g}: look at --dry-run, then repeat with --force"
+        )
+
+
+def apply_plan(
+    database: Database, portal_id: int, run_id: str, adapter: Adapter, fields: FieldMap, progress: Callable[[int], None]
+) -> Applied:
+    """Send what is planned in a run and settle it. Stopping at any point is safe: values are absolute.
+
+    Raises the first `CRMError` that is about more than one card; cards not settled by then stay planned.
+    """
+    applied = Applied()
+    in_flight = adapter.capabilities.in_flight
+    batches = _batches(database, portal_id, run_id, adapter.capabilities.write_batch)
+    with ThreadPoolExecutor(max_workers=in_flight, thread_name_prefix="write") as pool:
+        under_way: dict[Future[list[Outcome]], list[Planned]] = {}
+        try:
+            for batch in batches:
+                future = pool.submit(adapter.write_scores, [item.change for item in batch], fields)
+                under_way[future] = batch
+                while len(under_way) >= in_flight:
+                    _settle_some(database, portal_id, run_id, under_way, applied, progress)
+        finally:
+            while under_way:
+                _settle_some(database, portal_id, run_id, under_way, applied, progress)
+    return applied
+
+
+def _batches(database: Database, portal_id: int, run_id: str, size: int) -> Iterator[list[Planned]]:
+    """Full batches of one kind of card after the other: a mixed batch would cost a request for each kind."""
+    for kind in CustomerKind:
+        after = -1
+        while True:
+            with database.session() as session:
+                planned = changes.next_planned(session, portal_id, run_id, kind, after, size * 8)
+            if not planned:
+                break
+            after = planned[-1].customer
+            yield from (list(chunk) for chunk in chunks(planned, size))
+
+
+def _settle_some(
+    database: Database,
+    portal_id: int,
+    run_id: str,
+    under_way: dict[Future[list[Outcome]], list[Planned]],
+    applied: Applied,
+    progress: Callable[[int], None],
+) -> None:
+    done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+    settled = [(under_way.pop(future), future) for future in done]
+    errors = [future.exception() for _, future in settled if future.exception() is not None]
+    for batch, future in settled:
+        if future.exception() is not None:
+            continue
+        with database.session() as session:
+            written, refused = changes.settle(session, portal_id, run_id, batch, future.result(), datetime.now(UTC))
+        applied.written += written
+        applied.refused += refused
+        progress(len(batch))
+    for error in itertools.islice(errors, 1):
+        if error is not None:
+            raise error

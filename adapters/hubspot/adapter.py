@@ -63,7 +63,7 @@ from adapters.hubspot.client import (
     changes_body,
     results_of,
 )
-from adapters.hubspot.faults import complaints
+from adapters.hubspot.faults import Complaint, complaints
 from adapters.hubspot.schemas import MODIFIED, OBJECTS, SOURCES, Stages, Ties
 from adapters.records import (
     CRM,
@@ -81,7 +81,8 @@ from adapters.transport import Transport
 
 _LISTS_TOGETHER = 4
 """List pages whose line items are read at once, so that the calls of 100 are full ones."""
-_TASK_TRIES = 3
+_TASK_TRIES = 4
+_BUSY_TRIES = 4
 _NOT_HERE = (ScopeMissing, Unpaid, Rejected)
 _MARKER = re.compile(r"RFM#([^\s<>&\"]+)")
 
@@ -415,27 +416,26 @@ class HubSpot:
                 outcomes.update(zip(part, settle_each([changes[at] for at in part], send), strict=True))
         return [_in_our_words(outcomes[at], fields.of(change.customer.kind)) for at, change in enumerate(changes)]
 
-    def _write(self, kind: CustomerKind, refs: Mapping[str, FieldRef], changes: Sequence[ScoreChange]) -> list[Outcome]:
+    def _write(
+        self,
+        kind: CustomerKind,
+        refs: Mapping[str, FieldRef],
+        changes: Sequence[ScoreChange],
+        tries: int = _BUSY_TRIES,
+    ) -> list[Outcome]:
+        """One call; cards that another writer holds are sent again, at most `tries` times."""
         body = self._client.update(OBJECTS[kind], [_update(change, refs) for change in changes])
-        outcomes = {
-            schemas.record_id(result, kind.value): Outcome(
-                ok=True, external_id=str(result["id"]), written_at=schemas.written_at(result)
-            )
-            for result in results_of(body)
-        }
-        refusals = complaints(body) if body.get("errors") else []
+        outcomes = {schemas.record_id(result, kind.value): _kept(result) for result in results_of(body)}
+        refusals = _refusals(body)
+        busy = tries > 0 and any(refusal.is_busy for refusal in refusals)
         for refusal in refusals:
-            refused = Outcome(ok=False, field=refusal.field, reason=refusal.reason)
-            outcomes.update({one: refused for one in refusal.ids if one not in outcomes})
-        silent = [change for change in changes if change.customer.external_id not in outcomes]
-        if silent and len(changes) == 1:
-            if not refusals:
-                raise Unavailable("HubSpot did not say what became of a card")
-            return [Outcome(ok=False, field=refusals[0].field, reason=refusals[0].reason)]
-        if len(silent) == len(changes):
-            raise BatchRefused("HubSpot did not say what became of the batch")
-        again = settle_each(silent, partial(self._write, kind, refs))
-        outcomes.update({change.customer.external_id: one for change, one in zip(silent, again, strict=True)})
+            if not (busy and refusal.is_busy):
+                outcomes = {**dict.fromkeys(refusal.ids, _refused(refusal)), **outcomes}
+        rest = [change for change in changes if change.customer.external_id not in outcomes]
+        if rest and not busy and len(rest) == len(changes):
+            raise _unsettled(refusals, len(changes))
+        again = settle_each(rest, partial(self._write, kind, refs, tries=tries - busy))
+        outcomes.update({change.customer.external_id: one for change, one in zip(rest, again, strict=True)})
         return [outcomes[change.customer.external_id] for change in changes]
 
     # --- tasks -------------------------------------------------------------------------------------------------
@@ -469,50 +469,55 @@ class HubSpot:
         Raises `BatchRefused` only when none of the drafts exists, so that halving makes none twice.
         """
         done: dict[str, Outcome] = {}
-        trouble: Transient | None = None
+        refusals: list[Complaint] = []
+        lost: Transient | None = None
         for _ in range(_TASK_TRIES):
             rest = [draft for draft in drafts if draft.key not in done]
+            not_made: frozenset[str] = frozenset()
             try:
-                done.update(self._create_once(rest) if rest else {})
+                refusals, lost = self._create_once(rest, done), None
+                not_made = frozenset(key for refusal in refusals if refusal.is_busy for key in refusal.traces)
             except (Interrupted, Unavailable) as error:
-                trouble = error
-                found = self.find_tasks(rest)
-                done.update({key: Outcome(ok=True, external_id=task_id) for key, task_id in found.items()})
+                lost = error
             except BatchRefused:
                 if not done:
                     raise
-                again = settle_each(rest, self._create_surely)
-                done.update({draft.key: one for draft, one in zip(rest, again, strict=True)})
+                break
+            doubtful = [draft for draft in rest if draft.key not in done and draft.key not in not_made]
+            found = self.find_tasks(doubtful) if doubtful else {}
+            done.update({key: Outcome(ok=True, external_id=task_id) for key, task_id in found.items()})
             if len(done) == len(drafts):
-                return [done[draft.key] for draft in drafts]
-        raise Interrupted("HubSpot does not say whether tasks were created") from trouble
+                break
+        return self._rest_settled(drafts, done, refusals, lost)
 
-    def _create_once(self, drafts: Sequence[TaskDraft]) -> dict[str, Outcome]:
-        """One call; whatever the answer leaves open is looked for and, if it is not there, tried alone."""
+    def _create_once(self, drafts: Sequence[TaskDraft], done: dict[str, Outcome]) -> list[Complaint]:
+        """One call. Enters in `done` what it settles, and returns what it complains of."""
         body = self._client.create(TASKS, [schemas.task(draft) for draft in drafts])
-        done: dict[str, Outcome] = {}
-        for result in results_of(body):
-            key = str(result.get("objectWriteTraceId") or "") or _key_of(result)
-            done[key] = Outcome(
-                ok=True, external_id=schemas.record_id(result, TASKS), written_at=schemas.written_at(result)
-            )
-        refusals = complaints(body) if body.get("errors") else []
+        keys = {draft.key for draft in drafts}
+        made = {_key_of(result): _kept(result) for result in results_of(body)}
+        refusals = _refusals(body)
         for refusal in refusals:
-            done.update({key: Outcome(ok=False, reason=refusal.reason) for key in refusal.traces if key not in done})
-        open_ones = [draft for draft in drafts if draft.key not in done]
-        found = self.find_tasks(open_ones) if open_ones else {}
-        done.update({key: Outcome(ok=True, external_id=task_id) for key, task_id in found.items()})
-        for draft in open_ones:
-            if draft.key not in done:
-                done[draft.key] = self._alone(draft, drafts, refusals[0].reason if refusals else None)
-        return {draft.key: done[draft.key] for draft in drafts}
+            if not refusal.is_busy:
+                made = {**dict.fromkeys(refusal.traces, _refused(refusal)), **made}
+        done.update({key: outcome for key, outcome in made.items() if key in keys})
+        return refusals
 
-    def _alone(self, draft: TaskDraft, drafts: Sequence[TaskDraft], reason: str | None) -> Outcome:
-        if len(drafts) == 1:
-            if reason is None:
-                raise Unavailable("HubSpot did not say what became of a task")
-            return Outcome(ok=False, reason=reason)
-        return settle_each([draft], self._create_surely)[0]
+    def _rest_settled(
+        self,
+        drafts: Sequence[TaskDraft],
+        done: dict[str, Outcome],
+        refusals: Sequence[Complaint],
+        lost: Transient | None,
+    ) -> list[Outcome]:
+        """Outcomes of all drafts; those that are still open and do not exist are tried in smaller batches."""
+        rest = [draft for draft in drafts if draft.key not in done]
+        if rest and lost is not None:
+            raise Interrupted("HubSpot does not say whether tasks were created") from lost
+        if rest and len(rest) == len(drafts):
+            raise _unsettled(refusals, len(drafts))
+        again = settle_each(rest, self._create_surely)
+        done.update({draft.key: one for draft, one in zip(rest, again, strict=True)})
+        return [done[draft.key] for draft in drafts]
 
 
 def _object_of(source: OrderSource) -> str:
@@ -595,7 +600,30 @@ def _in_our_words(outcome: Outcome, refs: Mapping[str, FieldRef]) -> Outcome:
     return outcome if outcome.field is None else replace(outcome, field=keys.get(outcome.field))
 
 
+def _kept(result: Json) -> Outcome:
+    return Outcome(ok=True, external_id=schemas.record_id(result, "results"), written_at=schemas.written_at(result))
+
+
+def _refusals(body: Json) -> list[Complaint]:
+    return complaints(body) if body.get("errors") else []
+
+
+def _refused(refusal: Complaint) -> Outcome:
+    return Outcome(ok=False, field=refusal.field, reason=refusal.reason)
+
+
+def _unsettled(refusals: Sequence[Complaint], items: int) -> BatchRefused:
+    """For a batch of which nothing is kept: it is halved, and a single item settled with the reason given."""
+    if not refusals:
+        return BatchRefused("HubSpot did not say what became of the record")
+    first = refusals[0]
+    return BatchRefused(first.reason, bad={0: (first.field, first.reason)} if items == 1 else None)
+
+
 def _key_of(payload: Json) -> str:
-    """Our key in a task's text, empty when it is none of ours."""
+    """Our key of a task: the trace id in the answer to its creation, later the mark in its text; empty for others'."""
+    trace = payload.get("objectWriteTraceId")
+    if trace:
+        return str(trace)
     found = _MARKER.search(str((payload.get("properties") or {}).get("hs_task_body") or ""))
     return found.group(1) if found else ""

@@ -35,6 +35,7 @@ _DAY_POLICY_S = 3600.0
 _LOCKED_S = 2.0
 _MOVING_S = 60.0
 _PROPERTY = re.compile(r"^[a-z][a-z0-9_]{0,254}$")
+_BUSY = frozenset({"CONFLICT", "LOCKED", "RATE_LIMIT", "RATE_LIMITS", "INTERNAL_ERROR", "SERVICE_UNAVAILABLE"})
 _MISSING_PROPERTY = frozenset({"PROPERTY_DOESNT_EXIST", "PROPERTY_NOT_FOUND"})
 
 
@@ -53,6 +54,11 @@ class Complaint:
     def is_gone(self) -> bool:
         """Whether the record it speaks of does not exist (any more)."""
         return NOT_FOUND in {self.category, self.code}
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the same input may be taken a moment later: another writer holds the record."""
+        return not _BUSY.isdisjoint({self.category, self.code})
 
 
 def fault_of(call: Call, answer: Answer) -> CRMError | None:

@@ -92,6 +92,8 @@ class Capabilities:
     task_batch: int
     in_flight: int
     """Requests worth having under way at once, so that latency is not the brake."""
+    requests_per_second: float
+    """What the portal's limits allow in the long run; plans are priced with it."""
     sources: frozenset[OrderSource] = frozenset({OrderSource.DEALS})
     order_lines: bool = True
     change_filter: bool = True

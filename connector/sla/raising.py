@@ -50,12 +50,14 @@ def plan_tasks(session: Session, portal: Portal, run: RunRow, version: MethodVer
     """
     moves = tasks.unhandled_moves(session, portal.portal_id)
     settings = {"language": portal.language, **portal.settings, "window_days": version.method.window}
+    wanted = followup_settings(settings, portal_id=portal.portal_id, currency=portal.currency)
+    budgeted = [rule.rule for rule in wanted.playbook.cadences]
     followups = plan_followups(
         _states(session, portal.portal_id, version, moves),
-        _past(session, portal.portal_id, run.as_of),
+        _past(session, portal.portal_id, run.as_of, budgeted),
         _people(session, portal),
         calendar_from(settings, zone(portal.time_zone)),
-        followup_settings(settings, portal_id=portal.portal_id, currency=portal.currency),
+        wanted,
         now=now,
         on=run.as_of,
         first_run=portal.first_run_at is None,
@@ -135,13 +137,13 @@ def _states(
         )
 
 
-def _past(session: Session, portal_id: int, on: date) -> PastTasks:
+def _past(session: Session, portal_id: int, on: date, budgeted: Sequence[str]) -> PastTasks:
     month = tasks.raised_in_month(session, portal_id, on)
     return PastTasks(
         touches={
             key: Touch(last_on, month.get(key, 0)) for key, last_on in tasks.last_raised(session, portal_id).items()
         },
-        created_today={**tasks.raised_today(session, portal_id, on)},
+        created_today={**tasks.raised_today(session, portal_id, on, budgeted)},
     )
 
 

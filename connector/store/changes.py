@@ -103,6 +103,18 @@ def plan_size(session: Session, portal_id: int, hints: Mapping[str, str]) -> Pla
     return PlanSize(*(int(value) for value in row))
 
 
+def scored_living(session: Session, portal_id: int) -> int:
+    """Scored cards that can be written."""
+    found = session.scalar(
+        text(
+            "SELECT count(*) FROM scores s JOIN customers c ON c.portal_id = s.portal_id AND c.number = s.customer"
+            " WHERE s.portal_id = :portal AND c.seen AND NOT c.gone AND c.is_buyer"
+        ),
+        {"portal": portal_id},
+    )
+    return int(found or 0)
+
+
 def next_planned(
     session: Session, portal_id: int, run_id: str, kind: CustomerKind, after: int, limit: int
 ) -> list[Planned]:

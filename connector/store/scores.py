@@ -145,6 +145,16 @@ def published(session: Session, portal_id: int, name: str) -> MethodRow | None:
     )
 
 
+def last_as_of(session: Session, portal_id: int) -> date | None:
+    """The as-of day of the last scores."""
+    return session.scalar(
+        select(RunRow.as_of)
+        .where(RunRow.portal_id == portal_id, RunRow.kind.in_(["run", "score"]))
+        .order_by(RunRow.started_at.desc())
+        .limit(1)
+    )
+
+
 def score_of(session: Session, portal_id: int, customer: int) -> ScoreRow | None:
     """The current score of one customer."""
     return session.get(ScoreRow, (portal_id, customer))

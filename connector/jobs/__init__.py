@@ -1,0 +1,1 @@
+"""Strings the services together: what one command or one background job does."""

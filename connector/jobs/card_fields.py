@@ -1,0 +1,73 @@
+"""The fields on the cards: what they are called in each language, and that they exist in a portal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from adapters.contract import Adapter, Choice, FieldMap, FieldSpec, FieldStep, FieldType
+from connector.store.database import Database
+from connector.store.models import Portal
+from scoring.methods import Method
+
+_CHECK_AGE = timedelta(hours=20)
+_FIELDS: tuple[tuple[str, FieldType, str, str], ...] = (
+    ("r", FieldType.INTEGER, "RFM: дней с последнего заказа", "RFM: days since last order"),
+    ("f", FieldType.INTEGER, "RFM: заказов за период", "RFM: orders in the period"),
+    ("m", FieldType.DECIMAL, "RFM: сумма за период", "RFM: sum in the period"),
+    ("code", FieldType.TEXT, "RFM: код", "RFM: code"),
+    ("segment", FieldType.CHOICE, "RFM: сегмент", "RFM: segment"),
+    ("segment_previous", FieldType.TEXT, "RFM: прежний сегмент", "RFM: previous segment"),
+    ("updated_at", FieldType.TIME, "RFM: обновлено", "RFM: updated at"),
+    ("method", FieldType.TEXT, "RFM: версия методики", "RFM: method version"),
+    ("quality", FieldType.INTEGER, "RFM: качество данных, 0–100", "RFM: data quality, 0–100"),
+    ("churn_risk", FieldType.FLAG, "RFM: риск ухода", "RFM: churn risk"),
+    ("upsell", FieldType.FLAG, "RFM: готов к допродаже", "RFM: upsell candidate"),
+    ("hint", FieldType.LONG_TEXT, "RFM: подсказка", "RFM: hint"),
+)
+
+
+def field_specs(method: Method, language: str) -> list[FieldSpec]:
+    """The twelve fields of CONTRACT section 4, labelled; the segment field has the method's segments as options."""
+    russian = language == "ru"
+    choices = tuple(
+        Choice(segment.value, segment.label["ru" if russian else "en"])
+        for segment in sorted(method.segments, key=lambda segment: segment.rank)
+    )
+    return [
+        FieldSpec(key, kind, ru if russian else en, choices if kind is FieldType.CHOICE else ())
+        for key, kind, ru, en in _FIELDS
+    ]
+
+
+def plan_fields(portal: Portal, adapter: Adapter, method: Method) -> list[FieldStep]:
+    """What `ensure_fields` would create or extend now."""
+    known = FieldMap.from_json(portal.fields) if portal.fields else None
+    return adapter.plan_fields(field_specs(method, portal.language), known)
+
+
+def ensure_fields(database: Database, portal: Portal, adapter: Adapter, method: Method) -> FieldMap:
+    """Create what is missing in the CRM and remember where everything is. Safe to repeat."""
+    known = FieldMap.from_json(portal.fields) if portal.fields else None
+    fields = adapter.ensure_fields(field_specs(method, portal.language), known)
+    with database.session() as session:
+        stored = session.get_one(Portal, portal.portal_id)
+        stored.fields = fields.to_json()
+        stored.fields_checked_at = datetime.now(UTC)
+    return fields
+
+
+def fields_ready(portal: Portal, method: Method) -> FieldMap | None:
+    """The known fields, if they were checked within the day and have every option the method needs."""
+    if portal.fields is None or portal.fields_checked_at is None:
+        return None
+    if datetime.now(UTC) - portal.fields_checked_at > _CHECK_AGE:
+        return None
+    fields = FieldMap.from_json(portal.fields)
+    wanted = {segment.value for segment in method.segments}
+    return fields if all(_has(refs.get("segment"), wanted) for refs in fields.fields.values()) else None
+
+
+def _has(ref: object, wanted: set[str]) -> bool:
+    choices: Mapping[str, str] = getattr(ref, "choices", {})
+    return wanted <= set(choices)

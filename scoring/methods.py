@@ -78,7 +78,7 @@ class Method:
 
     def segment(self, value: str) -> Segment:
         """The segment with this value; `KeyError` if there is none."""
-        return next(segment for segment in self.segments if segment.value == value)
+        return {segment.value: segment for segment in self.segments}[value]
 
     def segment_of(self, code: str) -> Segment:
         """The segment of a code such as 545."""

@@ -6,10 +6,11 @@ list-methods-pecularities.html, change-domen.html) and /settings/performance/hug
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -36,7 +37,7 @@ OPERATING_S = 480.0
 """Documented example of the execution seconds that a method may use in ten minutes (same page)."""
 _NEWS_FROM = 0.5
 _AIM_S = 15.0
-"""A request is cut off at 60 s; chains are made so long that they take about this."""
+"""A request is cut off at 60 s; batches are made so long that they take about this."""
 _ROUNDS = 6
 _HEADERS = {"Accept": "application/json", "User-Agent": "rfm-connector/0.1"}
 
@@ -80,32 +81,48 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list method read in ascending ids. `rows_at` is the key of the rows within the result."""
+    """A list method with its order. `rows_at` is the key of the rows within the result, empty for the result itself.
+
+    `uncounted`: knows `start=-1`, which saves the portal the counting of all rows.
+    """
 
     method: str
     params: Mapping[str, Any]
-    rows_at: str
-    uncounted: bool = True
+    rows_at: str = ""
+    uncounted: bool = False
 
     def narrowed(self, filters: Mapping[str, Any], **params: Any) -> Listing:
         """The same listing with more filters and other parameters."""
         return replace(self, params={**self.params, **params, "filter": {**self.params.get("filter", {}), **filters}})
 
     def after(self, last: int | str) -> Command:
-        """The page that follows an id. `start=-1` saves the portal the counting of all rows."""
-        params = self.narrowed({">id": last}, order={"id": "ASC"}).params
+        """The page that follows an id; the listing must be in the order of ids."""
+        params = self.narrowed({">id": last}).params
         return Command(self.method, {**params, "start": -1} if self.uncounted else params)
 
-    def at(self, start: int, **filters: Any) -> Command:
-        """The page at an offset, counted."""
-        return Command(self.method, self.narrowed(filters, order={"id": "ASC"}, start=start).params)
+    def at(self, start: int) -> Command:
+        """The page at an offset, with the total."""
+        return Command(self.method, {**self.params, "start": start})
 
     def rows(self, reply: Reply) -> list[dict[str, Any]]:
         """The rows of a page."""
-        rows = as_map(reply.good(), self.method).get(self.rows_at) or []
+        result = reply.good()
+        rows = (as_map(result, self.method).get(self.rows_at) if self.rows_at else result) or []
         if not isinstance(rows, list):
             raise Malformed(f"{self.method} answered without a list", path=self.rows_at)
         return rows
+
+
+@dataclass(slots=True)
+class Pace:
+    """How many commands to put into one hit: as many as should take about 15 s, from what the last hit took."""
+
+    length: int = COMMANDS
+    most: int = COMMANDS
+
+    def took(self, commands: int, seconds: float) -> None:
+        """Learn from a hit. Without a time told, the most that is allowed is tried."""
+        self.length = max(1, min(self.most, int(commands * _AIM_S / max(seconds, 0.1))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +173,17 @@ def as_map(value: Any, path: str) -> dict[str, Any]:
 
 
 class Client:
-    """One portal's line: Bitrix24's manners for the transport, and batches for the adapter."""
+    """One portal's line: Bitrix24's manners for the transport, and batches for the adapter.
+
+    `webhook` follows a renamed portal. `offset` is the portal's own, from its last answer (UTC before the first).
+    """
 
     crm = CRM.BITRIX24
 
     def __init__(self, access: PortalAccess, transport: Transport, states: States) -> None:
         self.webhook: Webhook = read_webhook(access.base_url)
         self.budget = Budget({"core": Leaky(BUCKET, DRAIN_PER_S)}, states, Operating(OPERATING_S))
+        self.offset: tzinfo = UTC
         self._transport = transport
 
     # ── manners ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -197,6 +218,7 @@ class Client:
         body = _parsed(answer)
         if not isinstance(body, dict):
             return
+        self.offset = _time_of(body, answer)[0].tzinfo or UTC
         self._note(call.path, body.get("time"))
         result = body.get("result")
         times = result.get("result_time") if isinstance(result, dict) else None
@@ -246,18 +268,21 @@ class Client:
         """At most 50 commands in one hit. Some keys may have no reply: Bitrix24 drops them at times."""
         return _read_batch(commands, self._send(_batch_call(commands, repeatable=repeatable)))
 
-    def batch_all(self, commands: Mapping[str, Command]) -> dict[str, Reply]:
-        """Any number of independent, repeatable commands, 50 a hit, several hits under way.
+    def batch_all(self, commands: Mapping[str, Command], pace: Pace | None = None) -> dict[str, Reply]:
+        """Any number of independent, repeatable commands, 50 a hit (or as `pace` says), several hits under way.
 
         Commands without a reply, or that failed in passing, go out again; what stays so has a `Transient` error.
         """
+        pace = pace or Pace()
         replies: dict[str, Reply] = {}
         pending = dict(commands)
         for _ in range(_ROUNDS):
-            hits = [dict(part) for part in chunks(list(pending.items()), COMMANDS)]
+            hits = [dict(part) for part in chunks(list(pending.items()), pace.length)]
             answers = self._transport.send_all([_batch_call(hit, repeatable=True) for hit in hits], self)
             for hit, answer in zip(hits, answers, strict=True):
-                replies.update(_read_batch(hit, answer).replies)
+                batch = _read_batch(hit, answer)
+                pace.took(len(hit), batch.seconds)
+                replies.update(batch.replies)
             pending = {key: command for key, command in pending.items() if self.worth_repeating(replies.get(key))}
             if not pending:
                 break
@@ -280,16 +305,29 @@ class Client:
                 raise
         return self._transport.send(call, self)  # a move is told before anything is done
 
+    def read_all(self, listings: Mapping[str, Listing], *, guess: Mapping[str, int] | None = None) -> dict[str, Reply]:
+        """All rows of several listings, by offsets. `guess` is how many pages one may have: they are asked for at once.
+
+        A reply's result is the list of rows; what could not be read has its error instead.
+        """
+        pages: dict[str, list[Reply]] = {key: [] for key in listings}
+        wanted = {key: range((guess or {}).get(key, 1)) for key in listings}
+        while any(wanted.values()):
+            names = {f"{key}p{page}": (key, page) for key, more in wanted.items() for page in more}
+            replies = self.batch_all({name: listings[key].at(page * PAGE) for name, (key, page) in names.items()})
+            for name, (key, _page) in names.items():
+                pages[key].append(replies[name])
+            wanted = {key: _missing_pages(listing, pages[key]) for key, listing in listings.items()}
+        return {key: _joined(listings[key], found) for key, found in pages.items()}
+
     # ── chained pages ────────────────────────────────────────────────────────────────────────────────────────
 
-    def walk(self, listing: Listing, after: int = 0, *, length: int = COMMANDS) -> Iterator[Stretch]:
-        """All rows above an id, ascending; each stretch is one hit of up to `length` pages of 50.
-
-        The length adapts to the time the portal takes, so that no hit comes near the cut at 60 s.
-        """
+    def walk(self, listing: Listing, after: int, pace: Pace) -> Iterator[Stretch]:
+        """All rows above an id, ascending; each stretch is one hit of as many pages of 50 as `pace` says."""
         stalled = 0
         while True:
-            stretch = self._stretch(listing, after, length)
+            stretch = self._stretch(listing, after, pace.length)
+            pace.took(pace.length, stretch.seconds)
             stalled = 0 if stretch.done or stretch.last > after else stalled + 1
             if stalled >= _ROUNDS:
                 raise Unavailable(f"Bitrix24 leaves {listing.method} unanswered within batches")
@@ -298,7 +336,6 @@ class Client:
             if stretch.done:
                 return
             after = stretch.last
-            length = _fitting(length, stretch.seconds)
 
     def _stretch(self, listing: Listing, after: int, length: int) -> Stretch:
         """One hit in which each page begins at the last id of the page before it.
@@ -345,9 +382,21 @@ def row_id(row: Mapping[str, Any], path: str) -> int:
         raise Malformed("a row has no id", path=f"{path}[].id") from None
 
 
-def _fitting(length: int, seconds: float) -> int:
-    """So many pages as should take about 15 s, from what the last hit took."""
-    return max(1, min(COMMANDS, int(length * _AIM_S / max(seconds, 0.1))))
+def _missing_pages(listing: Listing, pages: Sequence[Reply]) -> range:
+    """The pages that the total, or without one a full last page, says are still to come."""
+    if any(page.error is not None for page in pages):
+        return range(0)
+    if pages[0].total is not None:
+        return range(len(pages), max(len(pages), math.ceil(pages[0].total / PAGE)))
+    unpaged = len(pages) > 1 and pages[-1].result == pages[-2].result
+    return range(len(pages), len(pages) + (len(listing.rows(pages[-1])) == PAGE and not unpaged))
+
+
+def _joined(listing: Listing, pages: Sequence[Reply]) -> Reply:
+    error = next((page.error for page in pages if page.error is not None), None)
+    if error is not None:
+        return Reply(error=error)
+    return Reply([row for page in pages for row in listing.rows(page)], total=pages[0].total)
 
 
 def _batch_call(commands: Mapping[str, Command], *, repeatable: bool) -> Call:

@@ -49,6 +49,7 @@ _RIGHTS = frozenset(
 )
 _PLANNING = frozenset(
     {
+        "ERROR_METHOD_NOT_FOUND",
         "ERROR_MANIFEST_IS_NOT_AVAILABLE",
         "ERROR_BATCH_METHOD_NOT_ALLOWED",
         "ERROR_BATCH_LENGTH_EXCEEDED",
@@ -57,6 +58,9 @@ _PLANNING = frozenset(
 )
 _GONE = frozenset({"NOT_FOUND", "OWNER_NOT_FOUND", "ENTITY_NOT_FOUND", "ERROR_NOT_FOUND"})
 _BROKEN = frozenset({"INTERNAL_SERVER_ERROR", "ERROR_UNEXPECTED_ANSWER"})
+_NUMBERED = re.compile(r"\d{4}(?P<status>\d{3})\d{5}")
+"""Codes of the online store's methods: 200040300010 is a 403, 200540400001 a 404
+(https://apidocs.bitrix24.com/api-reference/sale/order/sale-order-get.html, read 2026-11)."""
 _TAG = re.compile(r"<[^>]*>")
 _SPACE = re.compile(r"\s+")
 _REASON_LENGTH = 200
@@ -78,11 +82,19 @@ def named_fault(method: str, error: Mapping[str, Any], *, status: int, reset_s: 
 
     `reset_s` is the wait until the method's operating budget is free again, where the answer told it.
     """
-    code = str(error.get("error", "")).upper()
+    code = _plain_code(str(error.get("error", "")).upper())
     text = _reason(method, code, error.get("error_description"))
-    return _limit_fault(method, code, status, reset_s) or _access_fault(code, status, text) or _other_fault(
-        code, status, text
+    return (
+        _limit_fault(method, code, status, reset_s)
+        or _access_fault(method, code, status, text)
+        or _other_fault(code, status, text)
     )
+
+
+def _plain_code(code: str) -> str:
+    numbered = _NUMBERED.fullmatch(code)
+    named = {"403": "ACCESS_DENIED", "404": "NOT_FOUND"}
+    return named.get(numbered["status"], code) if numbered else code
 
 
 def reset_after(time: Any) -> float | None:
@@ -110,7 +122,7 @@ def _limit_fault(method: str, code: str, status: int, reset_s: float | None) -> 
     return None
 
 
-def _access_fault(code: str, status: int, text: str) -> CRMError | None:
+def _access_fault(method: str, code: str, status: int, text: str) -> CRMError | None:
     if code in _TOKEN or (code == "INVALID_CREDENTIALS" and status == 401):
         return TokenExpired(_NEW_WEBHOOK, status=status)
     if code in _LOST:
@@ -118,26 +130,21 @@ def _access_fault(code: str, status: int, text: str) -> CRMError | None:
     if code == "PAYMENT_REQUIRED":
         return Unpaid("the portal's plan or subscription does not include REST: it has to be renewed", status=status)
     if code in _RIGHTS:
-        return ScopeMissing(f"a right is missing, let an administrator grant it: {text}", status=status)
+        scope = method.partition(".")[0] if code in {"INSUFFICIENT_SCOPE", "INVALID_SCOPE"} else None
+        return ScopeMissing(f"a right is missing, let an administrator grant it: {text}", status=status, scope=scope)
     return None
 
 
 def _other_fault(code: str, status: int, text: str) -> CRMError:
-    if code == "ERROR_METHOD_NOT_FOUND":
-        return Unsupported(f"this portal's Bitrix24 is too old or lacks the module: {text}", status=status)
     if code in _PLANNING:
-        return Unsupported(f"this portal cannot do it: {text}", status=status)
+        return Unsupported(f"this portal's Bitrix24 is too old for it, or cannot do it: {text}", status=status)
     if code in _GONE:
         return Gone(f"gone: {text}", status=status)
     if code in _BROKEN or status >= 500:
         return Unavailable(f"Bitrix24 failed: {text}", status=status)
-    if status == 401:
-        return TokenExpired(_NEW_WEBHOOK, status=status)
-    if status == 429:
-        return RateLimited("Bitrix24 asked to slow down", status=status, retry_after=_UNNAMED_S)
-    if "EXIST" in code:
-        return Conflict(text, status=status)
-    return InvalidValue(text, status=status)
+    if status in {401, 404, 429}:
+        return _nameless_fault(status, {})
+    return Conflict(text, status=status) if "EXIST" in code else InvalidValue(text, status=status)
 
 
 def _nameless_fault(status: int, headers: Mapping[str, str]) -> CRMError:

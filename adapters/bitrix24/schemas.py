@@ -414,7 +414,7 @@ def _load(schema: Schema, rows: Any, path: str) -> list[dict[str, Any]]:
     try:
         loaded: list[dict[str, Any]] = schema.load(rows if isinstance(rows, list) else [rows], many=True)
     except ValidationError as error:
-        at, bad = next(iter(error.normalized_messages().items()))
+        at, bad = next(iter(dict(error.messages_dict).items()))
         inner = next(iter(bad), "") if isinstance(bad, dict) else ""
         raise Malformed("a row of a catalogue is not as documented", path=f"{path}[{at}].{inner}") from None
     return loaded

@@ -113,7 +113,12 @@ class HubSpot:
                 self._client.list_page(ORDERS, None, limit=1)
                 sources.add(OrderSource.ORDERS)
             self._capabilities = Capabilities(
-                read_batch=BATCH, write_batch=BATCH, task_batch=BATCH, in_flight=6, sources=frozenset(sources)
+                read_batch=BATCH,
+                write_batch=BATCH,
+                task_batch=BATCH,
+                in_flight=6,
+                requests_per_second=self._client.per_second,
+                sources=frozenset(sources),
             )
         return self._capabilities
 
@@ -442,7 +447,7 @@ class HubSpot:
 
     def create_tasks(self, drafts: Sequence[TaskDraft]) -> list[Outcome]:
         """See `Sink.create_tasks`."""
-        return settle_each(drafts, self._create_surely)
+        return [replace(outcome, field=None) for outcome in settle_each(drafts, self._create_surely)]
 
     def find_tasks(self, drafts: Sequence[TaskDraft]) -> dict[str, str]:
         """See `Sink.find_tasks`. Goes by the customers' associations, since the search index lags; newest first."""
@@ -498,7 +503,7 @@ class HubSpot:
         refusals = _refusals(body)
         for refusal in refusals:
             if not refusal.is_busy:
-                made = {**dict.fromkeys(refusal.traces, _refused(refusal)), **made}
+                made = {**dict.fromkeys(refusal.traces, Outcome(ok=False, reason=refusal.reason)), **made}
         done.update({key: outcome for key, outcome in made.items() if key in keys})
         return refusals
 

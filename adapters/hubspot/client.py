@@ -78,6 +78,11 @@ class Client:
         self._now = now
         self._limit: int | None = None
 
+    @property
+    def per_second(self) -> float:
+        """What this account's burst, as far as it is known yet, allows in the long run."""
+        return (self._limit or BURST.limit) / BURST.seconds
+
     # --- the dialect -------------------------------------------------------------------------------------------
 
     def token(self) -> str | None:

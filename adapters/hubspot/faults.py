@@ -30,8 +30,9 @@ from adapters.transport import Answer, Call
 
 NOT_FOUND = "OBJECT_NOT_FOUND"
 GONE = "gone"
-_WINDOW_S = 10.0
-_DAY_POLICY_S = 3600.0
+_DAY_S = 3600.0
+_SECOND_S = 1.0
+_ROLLING_S = 1.5
 _LOCKED_S = 2.0
 _MOVING_S = 60.0
 _PROPERTY = re.compile(r"^[a-z][a-z0-9_]{0,254}$")
@@ -103,15 +104,16 @@ def _retry_after(answer: Answer) -> float | None:
 def _throttled(answer: Answer, body: Mapping[str, Any]) -> RateLimited:
     """A 429 without `Retry-After` waits by its policy.
 
-    The whole window only if the headers say that it is used up; otherwise others took the place for a moment.
+    The ten seconds roll, and our own budget keeps within them: place that others took comes back bit by bit, so a
+    short wait will do, and as many tries as the transport makes outlast a whole window.
     """
     policy = str(body.get("policyName") or body.get("message") or "").upper()
-    if "SECONDLY" in policy and "TEN_SECONDLY" not in policy:
-        wait = 1.0
-    elif "DAILY" in policy:
-        wait = _DAY_POLICY_S
+    if "DAILY" in policy:
+        wait = _DAY_S
+    elif "SECONDLY" in policy and "TEN_SECONDLY" not in policy:
+        wait = _SECOND_S
     else:
-        wait = _WINDOW_S if answer.headers.get("X-HubSpot-RateLimit-Remaining") == "0" else 2.0
+        wait = _ROLLING_S
     told = _retry_after(answer)
     return RateLimited("HubSpot asks to slow down", status=429, retry_after=wait if told is None else told)
 
@@ -163,13 +165,18 @@ def _refused(call: Call, status: int, body: Mapping[str, Any]) -> CRMError:
 
 
 def _bad(inputs: Sequence[Mapping[str, Any]], found: Sequence[Complaint]) -> dict[int, tuple[str | None, str]]:
-    """Positions that the complaints point at: by id, by trace id, or by a property that the portal does not have."""
+    """Positions that the complaints point at: by id, by trace id, or by a property that the portal does not have.
+
+    Where a single input was sent, all complaints are about it.
+    """
     bad: dict[int, tuple[str | None, str]] = {}
     for at, item in enumerate(inputs):
         for complaint in found:
             if _means(complaint, item):
                 bad[at] = (complaint.field, complaint.reason)
                 break
+    if len(inputs) == 1:
+        bad.setdefault(0, (found[0].field, found[0].reason))
     return bad
 
 

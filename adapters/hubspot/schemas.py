@@ -183,18 +183,19 @@ def staff(live: Iterable[Json], archived: Iterable[Json]) -> tuple[list[Manager]
     """Owners → managers, archived ones inactive, and the teams they name. The primary team comes first."""
     managers: dict[str, Manager] = {}
     teams: dict[str, Team] = {}
-    for payloads, listed_live in ((archived, False), (live, True)):
+    for payloads, listed_live in ((live, True), (archived, False)):
         for payload in payloads:
             found = _load(_OWNER, payload, "owners")
             own = sorted(found["teams"] or (), key=lambda team: not team["primary"])
             teams.update({str(team["id"]): Team(str(team["id"]), team["name"] or "") for team in own})
             owner_id = str(found["id"])
-            managers[owner_id] = Manager(
+            manager = Manager(
                 owner_id,
                 _full_name(found) or f"HubSpot owner {owner_id}",
                 active=listed_live and not found["archived"],
                 team_ids=tuple(str(team["id"]) for team in own),
             )
+            managers.setdefault(owner_id, manager)
     return list(managers.values()), list(teams.values())
 
 

@@ -143,7 +143,7 @@ def _past(session: Session, portal_id: int, on: date, budgeted: Sequence[str]) -
         touches={
             key: Touch(last_on, month.get(key, 0)) for key, last_on in tasks.last_raised(session, portal_id).items()
         },
-        created_today={**tasks.raised_today(session, portal_id, on, budgeted)},
+        created_today=dict(tasks.raised_today(session, portal_id, on, budgeted)),
     )
 
 

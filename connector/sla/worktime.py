@@ -122,7 +122,7 @@ class Calendar:
         total = self._overlap(day, earlier, later)
         day += _DAY
         while day <= last:
-            if last - day > _WEEK and self._is_plain_week(day):
+            if last - day >= _WEEK and self._is_plain_week(day):
                 total += self._week_time
                 day += _WEEK
             else:

@@ -50,6 +50,11 @@ def test_the_settings_name_the_lead_where_the_crm_knows_none():
     assert people(GONE, HEAD, team_leads={10: 3}).route("2").manager_id == "3"
 
 
+def test_the_crms_own_head_goes_before_the_one_in_the_settings():
+    teams = (Team("10", "Sales", parent_id="1"), Team("1", "Company", lead_id="4"))
+    assert people(GONE, HEAD, DIRECTOR, teams=teams, team_leads={"10": "3"}).route("2").manager_id == "4"
+
+
 @pytest.mark.parametrize(
     ("manager_id", "absence"), [(None, Absence.NOT_SET), ("77", Absence.UNKNOWN), ("2", Absence.INACTIVE)]
 )

@@ -166,6 +166,23 @@ def score_portal(
         return report
 
 
+def fit_method(service: Service, name: str, *, as_of: date | None, method: str | None) -> dict[str, Any]:
+    """The thresholds a fit on the mirror would give now; publishes nothing."""
+    scoring_run.check_method(method)
+    with service.database.rehearsal() as session:
+        portal = portals.portal_named(session, name)
+        moment = scoring_run.as_of_moment(portal.time_zone, as_of, datetime.now(UTC))
+        chosen, fitted, customers = scoring_run.fit_portal(session, portal, moment, method)
+    return {
+        "portal": name,
+        "method": chosen.name,
+        "as_of": moment.day.isoformat(),
+        "customers": customers,
+        "thresholds": fitted.thresholds.spec(),
+        "weak": [str(weakness) for weakness in fitted.weak],
+    }
+
+
 def write_portal(
     service: Service, name: str, *, dry_run: bool = False, force: bool = False, progress: Progress = silent
 ) -> Report:
@@ -261,10 +278,6 @@ def _pull(
         report.orders = mirror.count_orders(session, portal_id)
 
 
-class _Rollback(Exception):  # noqa: N818 - ends a dry run's transaction, is no error
-    """Leave nothing of a dry run behind."""
-
-
 class _Step:
     """The steps of one run, filling one report."""
 
@@ -287,15 +300,11 @@ class _Step:
 
     def preview(self, portal_id: int, adapter: Adapter | None, as_of: date | None, method: str | None) -> None:
         """The same, shown and rolled back; `adapter` None leaves out the plan."""
-        try:
-            with self._database.session() as session:
-                portal, run, scored = self._score(session, portal_id, as_of, method, "dry-run")
-                if adapter is not None:
-                    self._report.plan = self._plan_view(session, portal, adapter, scored.version)
-                    self._report.plan["tasks"] = raising.plan_tasks(session, portal, run, scored.version, now=self._now)
-                raise _Rollback
-        except _Rollback:
-            pass
+        with self._database.rehearsal() as session:
+            portal, run, scored = self._score(session, portal_id, as_of, method, "dry-run")
+            if adapter is not None:
+                self._report.plan = self._plan_view(session, portal, adapter, scored.version)
+                self._report.plan["tasks"] = raising.plan_tasks(session, portal, run, scored.version, now=self._now)
 
     def last_scores(self, portal_id: int) -> MethodVersion:
         """The version of the last scores; raises `WrongUse` when nothing was scored yet."""
@@ -333,15 +342,10 @@ class _Step:
 
     def preview_tasks(self, portal_id: int, version: MethodVersion) -> int:
         """How many tasks would be created."""
-        planned = 0
-        try:
-            with self._database.session() as session:
-                portal = session.get_one(Portal, portal_id)
-                run = self._start(session, portal, "dry-run", version)
-                planned = raising.plan_tasks(session, portal, run, version, now=self._now)
-                raise _Rollback
-        except _Rollback:
-            return planned
+        with self._database.rehearsal() as session:
+            portal = session.get_one(Portal, portal_id)
+            run = self._start(session, portal, "dry-run", version)
+            return raising.plan_tasks(session, portal, run, version, now=self._now)
 
     def write(self, portal_id: int, adapter: Adapter, fields: FieldMap) -> None:
         """Send the stored plan."""

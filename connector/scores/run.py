@@ -24,7 +24,7 @@ from scoring.errors import ScoringError, UnknownMethod
 from scoring.features import Summary, summarise_chunks
 from scoring.frames import Customers, Orders
 from scoring.hints import hint
-from scoring.methods import Method, MethodVersion, apply, fit, load_method, method_names
+from scoring.methods import Fit, Method, MethodVersion, apply, fit, load_method, method_names
 from scoring.quality import Facts, Quality, assess
 
 EPOCH = date(1970, 1, 1)
@@ -82,9 +82,7 @@ def score_portal(session: Session, portal: Portal, run: RunRow, moment: Moment, 
     method, version = _wanted(session, portal, method_name)
     flags = scores.customer_flags(session, portal.portal_id)
     tally = _Tally(len(flags))
-    chunks = tally.watch(_scorable(scores.read_orders(session, portal.portal_id, moment.number, moment.until), flags))
-    window = version.method.window if version else method.window
-    summary = summarise_chunks(chunks, as_of=moment.number, window=window)
+    summary = _summary(session, portal, moment, version.method if version else method, flags, tally)
     weak: tuple[str, ...] = ()
     published = version is None
     if version is None:
@@ -96,6 +94,17 @@ def score_portal(session: Session, portal: Portal, run: RunRow, moment: Moment, 
     rows = _score_rows(customers, summary, quality)
     scored, moved = scores.store_scores(session, portal.portal_id, run, version.label, rows)
     return Scored(version, published, weak, scored, moved, _sizes(customers))
+
+
+def fit_portal(session: Session, portal: Portal, moment: Moment, name: str | None) -> tuple[Method, Fit, int]:
+    """A fresh fit of a method on a portal's customers, and on how many; stores nothing.
+
+    Raises `WrongUse` when there is nobody to fit on.
+    """
+    method, _ = _wanted(session, portal, name)
+    flags = scores.customer_flags(session, portal.portal_id)
+    summary = _summary(session, portal, moment, method, flags, _Tally(len(flags)))
+    return method, _fitted(portal, method, summary), len(summary)
 
 
 def hints_of(version: MethodVersion, language: str) -> dict[str, str]:
@@ -130,14 +139,25 @@ def _wanted(session: Session, portal: Portal, name: str | None) -> tuple[Method,
     return (method.with_window(int(window)) if window else method), None
 
 
+def _summary(
+    session: Session, portal: Portal, moment: Moment, method: Method, flags: NDArray[np.int16], tally: _Tally
+) -> Summary:
+    rows = scores.read_orders(session, portal.portal_id, moment.number, moment.until)
+    return summarise_chunks(tally.watch(_scorable(rows, flags)), as_of=moment.number, window=method.window)
+
+
+def _fitted(portal: Portal, method: Method, summary: Summary) -> Fit:
+    try:
+        return fit(method, summary)
+    except ScoringError as error:
+        raise WrongUse(f"{portal.name} cannot be scored yet: {error}") from None
+
+
 def _publish(
     session: Session, portal: Portal, method: Method, summary: Summary, now: datetime
 ) -> tuple[MethodVersion, tuple[str, ...]]:
     """Freeze the fit as version 1. Raises `WrongUse` when there is nobody to fit on."""
-    try:
-        fitted = fit(method, summary)
-    except ScoringError as error:
-        raise WrongUse(f"{portal.name} cannot be scored yet: {error}") from None
+    fitted = _fitted(portal, method, summary)
     version = MethodVersion(method.name, 1, method, fitted.thresholds)
     weak = tuple(str(weakness) for weakness in fitted.weak)
     session.add(

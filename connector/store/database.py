@@ -46,6 +46,17 @@ class Database:
                 raise _away(error) from None
 
     @contextmanager
+    def rehearsal(self) -> Iterator[Session]:
+        """A transaction that is always rolled back: what a dry run works in. Raises `DatabaseAway`."""
+        with self._sessions() as session:
+            try:
+                yield session
+            except sa.exc.OperationalError as error:
+                raise _away(error) from None
+            finally:
+                session.rollback()
+
+    @contextmanager
     def autocommit(self) -> Iterator[sa.Connection]:
         """A connection without a transaction, for advisory locks and the like."""
         try:

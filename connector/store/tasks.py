@@ -151,11 +151,11 @@ def raised_in_month(session: Session, portal_id: int, on: date) -> dict[tuple[in
     return {(customer, rule): count for customer, rule, count in rows}
 
 
-def raised_today(session: Session, portal_id: int, on: date, rules: Iterable[str]) -> dict[str, int]:
+def raised_today(session: Session, portal_id: int, on: date, rules: Iterable[str]) -> dict[str | None, int]:
     """How many tasks of these rules each manager got on a day."""
     rows = session.execute(
         select(TaskRow.manager_id, func.count())
         .where(TaskRow.portal_id == portal_id, TaskRow.raised_on == on, TaskRow.rule.in_(list(rules)))
         .group_by(TaskRow.manager_id)
     )
-    return {manager_id: count for manager_id, count in rows if manager_id is not None}
+    return {row[0]: row[1] for row in rows}

@@ -1,0 +1,126 @@
+"""The words of the command line (CONTRACT section 5). Parsing only: nothing is opened or sent here."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import date
+from typing import NoReturn
+
+from connector.errors import WrongUse
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises one sentence instead of printing a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """See `WrongUse`."""
+        raise WrongUse(f"{message} (see `{self.prog} --help`)")
+
+
+def _day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date: write it like 2026-11-24") from None
+    if len(text) != len("2026-11-24"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no date: write it like 2026-11-24")
+    return day
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole grammar."""
+    common = _Parser(add_help=False)
+    common.add_argument("--json", action="store_true", help="one JSON object on the last line of standard output")
+    top = _Parser(prog="rfm-connector", description="RFM segments on the cards of amoCRM, Bitrix24 and HubSpot.")
+    commands = top.add_subparsers(dest="command", required=True, parser_class=_Parser, metavar="COMMAND")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text, parents=[common])
+
+    _connect(commands, common)
+    add("portals", "list the portals, with state and last sync")
+    _portal(add("provision", "create the group and the fields; safe to repeat"), dry_run=True)
+    sync = _portal(add("sync", "pull customers, orders and managers"))
+    sync.add_argument("--full", action="store_true", help="read everything again, not only what changed")
+    score = _portal(add("score", "compute the scores; no network"), dry_run=True)
+    _as_of(score)
+    write = _portal(add("writeback", "send the differences to the cards"), dry_run=True)
+    _force(write)
+    _portal(add("tasks", "create the tasks that are due"), dry_run=True)
+    run = _portal(add("run", "all of these, in order"), dry_run=True)
+    _as_of(run)
+    _force(run)
+    load = _portal(add("import", "order history from a CSV or XLSX file"))
+    load.add_argument("file", metavar="FILE", help="FILE.csv or FILE.xlsx")
+    load.add_argument("--only", action="store_true", help="count imported orders only, not the CRM's own")
+    load.add_argument("--dry-run", action="store_true", help="check the file and store nothing")
+    _method(commands, common)
+    undo = _portal(add("undo", "put back the values that a run replaced"))
+    undo.add_argument("--run", required=True, metavar="RUN_ID", dest="run_id", help="the run, as `run --json` named it")
+    leave = _portal(add("disconnect", "stop working on a portal"))
+    leave.add_argument("--purge", action="store_true", help="erase everything that is stored of the portal")
+    add("serve", "web process: the pages")
+    add("worker", "background process")
+    demo = add("demo", "sandbox portals, the main job on each of them, and the pages")
+    demo.add_argument("--once", action="store_true", help="end after the main job instead of serving pages")
+    add("doctor", "check settings, database and every portal, and say what to do")
+    add("migrate", "bring the database to this version's schema")
+    return top
+
+
+def _connect(commands: argparse._SubParsersAction[_Parser], common: _Parser) -> None:
+    connect = commands.add_parser("connect", help="connect a portal with a token")
+    crms = connect.add_subparsers(dest="crm", required=True, parser_class=_Parser, metavar="CRM")
+
+    def add(crm: str, text: str) -> argparse.ArgumentParser:
+        one: argparse.ArgumentParser = crms.add_parser(crm, help=text, description=text, parents=[common])
+        one.add_argument("--name", required=True, help="what the portal is called in the other commands")
+        one.add_argument("--language", choices=["ru", "en"], help="language of labels, hints and tasks")
+        one.add_argument("--time-zone", help="the portal's time zone, where the CRM's own is not the right one")
+        return one
+
+    hubspot = add("hubspot", "HubSpot, with a private app's token")
+    hubspot.add_argument("--token", required=True)
+    hubspot.add_argument("--api-url", default="", help="another address of the API (sandbox)")
+    bitrix24 = add("bitrix24", "Bitrix24, with an inbound webhook")
+    bitrix24.add_argument("--webhook-url", required=True)
+    amocrm = add("amocrm", "amoCRM or Kommo, with a long-lived token")
+    amocrm.add_argument("--token", required=True)
+    amocrm.add_argument("--account-url", required=True)
+
+
+def _method(commands: argparse._SubParsersAction[_Parser], common: _Parser) -> None:
+    method = commands.add_parser("method", help="list, show and fit methods")
+    actions = method.add_subparsers(dest="action", required=True, parser_class=_Parser, metavar="ACTION")
+
+    def add(action: str, text: str) -> argparse.ArgumentParser:
+        one: argparse.ArgumentParser = actions.add_parser(action, help=text, description=text, parents=[common])
+        return one
+
+    listing = add("list", "the methods that ship, and a portal's published versions")
+    listing.add_argument("portal", nargs="?", metavar="N")
+    show = add("show", "one method or published version, whole")
+    show.add_argument("method", metavar="METHOD", help="such as sales5, or sales5@1 with --portal")
+    show.add_argument("--portal", metavar="N")
+    fit = add("fit", "the thresholds that a fit on today's data would give; publishes nothing")
+    fit.add_argument("portal", metavar="N")
+    _as_of(fit)
+    for action in ("simulate", "publish", "rollback"):
+        later = add(action, "comes with a later version")
+        later.add_argument("rest", nargs="*")
+
+
+def _portal(command: argparse.ArgumentParser, *, dry_run: bool = False) -> argparse.ArgumentParser:
+    command.add_argument("portal", metavar="N", help="name of the portal")
+    if dry_run:
+        command.add_argument("--dry-run", action="store_true", help="show what would be done; change nothing")
+    return command
+
+
+def _as_of(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--as-of", type=_day, metavar="D", help="score as of the end of this day (YYYY-MM-DD)")
+    command.add_argument("--method", metavar="X", help="the method (default: the one in force, at first sales5)")
+
+
+def _force(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--force", action="store_true", help="write even if too many cards change their segment")

@@ -1,0 +1,75 @@
+"""Entry point: parses, runs one command, and turns every error into one line and the right exit status."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from adapters.errors import CRMError
+from adapters.hosts import HostRefused
+from connector import logs
+from connector.cli import method_commands, portal_commands, service_commands, work_commands
+from connector.cli.arguments import parser
+from connector.cli.output import complain, emit
+from connector.config import Config, from_environment
+from connector.errors import ConnectorError, WrongUse
+
+DONE, SOME_REFUSED, WRONG_USE, INTERRUPTED = 0, 1, 2, 3
+_KILLED_BY_HAND = 130
+Command = Callable[[Config, argparse.Namespace], int]
+
+COMMANDS: Mapping[str, Command] = {
+    "connect": portal_commands.connect,
+    "portals": portal_commands.portals,
+    "provision": portal_commands.provision,
+    "disconnect": portal_commands.disconnect,
+    "sync": work_commands.sync,
+    "score": work_commands.score,
+    "writeback": work_commands.writeback,
+    "tasks": work_commands.tasks,
+    "run": work_commands.run,
+    "import": work_commands.load,
+    "undo": work_commands.undo,
+    "method": method_commands.method,
+    "serve": service_commands.serve,
+    "worker": service_commands.worker,
+    "demo": service_commands.demo,
+    "doctor": service_commands.doctor,
+    "migrate": service_commands.migrate,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status (CONTRACT section 5)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        arguments = parser().parse_args(words)
+        config = from_environment(os.environ)
+        logs.configure(config.log_level)
+        return COMMANDS[arguments.command](config, arguments)
+    except (WrongUse, HostRefused) as error:
+        complain(str(error))
+        return WRONG_USE
+    except (ConnectorError, CRMError) as error:
+        return _interrupted(words, str(error))
+    except KeyboardInterrupt:
+        complain("stopped; the next call goes on from here")
+        return _KILLED_BY_HAND
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last wall: people never see a stack trace
+        logging.getLogger("rfm").debug("unexpected error", exc_info=True)
+        return _interrupted(
+            words, f"unexpected {type(error).__name__}: set LOG_LEVEL=DEBUG to see where, and report it; work is kept"
+        )
+
+
+def _interrupted(words: Sequence[str], message: str) -> int:
+    complain(message)
+    if "--json" in words:
+        emit({"error": message, "exit": INTERRUPTED}, as_json=True, text="")
+    return INTERRUPTED

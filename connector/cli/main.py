@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the last wall: people never see a stack trace
+    except Exception as error:  # the last wall: people never see a stack trace
         logging.getLogger("rfm").debug("unexpected error", exc_info=True)
         return _interrupted(
             words, f"unexpected {type(error).__name__}: set LOG_LEVEL=DEBUG to see where, and report it; work is kept"

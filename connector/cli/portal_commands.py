@@ -16,17 +16,16 @@ from connector.wiring import assemble
 def connect(config: Config, words: argparse.Namespace) -> int:
     """Check a token and keep the portal."""
     crm = CRM(words.crm)
-    urls = {
-        CRM.HUBSPOT: lambda: words.api_url or config.hubspot_api_url,
-        CRM.BITRIX24: lambda: words.webhook_url,
-        CRM.AMOCRM: lambda: words.account_url,
-    }
+    if crm is CRM.HUBSPOT:
+        url = words.api_url or config.hubspot_api_url
+    else:
+        url = words.webhook_url if crm is CRM.BITRIX24 else words.account_url
     with assemble(config) as service:
         found = connecting.connect(
             service,
             crm,
             words.name,
-            url=urls[crm](),
+            url=url,
             token=getattr(words, "token", ""),
             language=words.language,
             time_zone=words.time_zone,

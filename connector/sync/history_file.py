@@ -199,7 +199,7 @@ def _amount(value: Any, column: str) -> Decimal | None:
 def _csv_lines(file: Path) -> Iterator[list[Any]]:
     text = _decoded(file.read_bytes())
     head = text[:8192]
-    delimiter = max(",;\t", key=lambda mark: head.split("\n", 1)[0].count(mark))
+    delimiter = max(",;\t", key=head.split("\n", 1)[0].count)
     yield from csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
 
 

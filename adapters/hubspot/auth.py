@@ -38,12 +38,13 @@ class StaticToken:
 
 def access_from_input(token: str, api_url: str | None = None) -> PortalAccess:
     """What a person pasted → access. Raises `ValueError` with a sentence for that person; sends nothing."""
-    token = token.strip().removeprefix("Bearer ").strip()
-    if not token:
+    words = token.split()
+    words = words[1:] if words[:1] == ["Bearer"] else words
+    if not words:
         raise ValueError("the HubSpot token is empty")
-    if not token.isascii() or not token.isprintable() or " " in token or len(token) > _LONGEST_TOKEN:
+    if len(words) > 1 or not words[0].isascii() or not words[0].isprintable() or len(words[0]) > _LONGEST_TOKEN:
         raise ValueError("that is not a HubSpot token: copy it whole from the app's Auth page, it has no spaces")
-    return PortalAccess(CRM.HUBSPOT, _base(api_url or API_URL), StaticToken(token))
+    return PortalAccess(CRM.HUBSPOT, _base(api_url or API_URL), StaticToken(words[0]))
 
 
 def _base(url: str) -> str:

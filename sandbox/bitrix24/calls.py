@@ -14,7 +14,7 @@ from sandbox.bitrix24.state import State
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a method is asked. `now` is in whole seconds, `exact_now` with a fraction."""
+    """What a method is asked. `now` is in whole seconds since 1970."""
 
     state: State
     method: str

@@ -22,8 +22,6 @@ from sandbox.faults import Fault, Faults
 from sandbox.limits import Limits, OperatingTime
 from sandbox.web import Answer, CutConnection, LogEntry, Request, RequestLog, html_answer
 
-_BROKEN_BATCH = "batch"
-
 
 class MaskedLog(RequestLog):
     """The request log with the webhook's secret starred, since it stands in every path."""
@@ -150,8 +148,8 @@ class Service:
             commands,
             params.get("halt"),
             self._run_nested,
-            refused=self.faults.picks(Fault.PARTIAL, len(commands), _BROKEN_BATCH),
-            dropped=self.faults.picks(Fault.DROP_BATCH_KEYS, len(commands), _BROKEN_BATCH),
+            refused=self.faults.picks(Fault.PARTIAL, len(commands), "batch"),
+            dropped=self.faults.picks(Fault.DROP_BATCH_KEYS, len(commands), "batch"),
         )
 
     def _run_nested(self, name: str, params: dict[str, Any]) -> tuple[Result, dict[str, Any]]:

@@ -16,7 +16,7 @@ from sandbox.amocrm.account import Account
 from sandbox.amocrm.links import Linked, read_embedded
 from sandbox.amocrm.problems import Flaw, Invalid, missing, too_low, unexpected, unsupported, wrong_type
 from sandbox.amocrm.rows import CLOSED, LOST, SINGULAR, Card, Company, Contact, Kind, Lead, Stored
-from sandbox.amocrm.values import Values, read_values
+from sandbox.amocrm.values import Values, read_values, whole_number
 
 _COMMON = frozenset(
     {
@@ -78,21 +78,19 @@ def _read_plain(account: Account, kind: Kind, item: Mapping[str, Any], now: Card
     for key in ("created_by", "updated_by"):
         if key in item and item[key] != 0 and item[key] not in account.users:
             raise unsupported(key)
-    for key in _STAMPS:
-        if item.get(key) is not None:
-            _check_stamp(item[key], key)
+    stamps = {key: _read_stamp(item[key], key) for key in _STAMPS if item.get(key) is not None}
     if item.get("price") is not None:
         _check_price(item["price"])
     plain = _WRITABLE[kind] - {"id", "request_id", "custom_fields_values", "_embedded"}
     taken = plain - {"tags_to_add", "tags_to_delete", "status_id", "pipeline_id", "loss_reason_id"}
-    change.attributes.update({key: item[key] for key in item if key in taken})
+    change.attributes.update({key: item[key] for key in item if key in taken} | stamps)
 
 
-def _check_stamp(stamp: object, path: str) -> None:
-    if isinstance(stamp, bool) or not isinstance(stamp, int):
-        raise wrong_type(path, "int")
+def _read_stamp(given: object, path: str) -> int:
+    stamp = whole_number(given, path)
     if stamp < 0:
         raise too_low(path)
+    return stamp
 
 
 def _check_price(price: object) -> None:
@@ -267,7 +265,7 @@ def _apply_names(account: Account, kind: Kind, card: Card, given: Mapping[str, A
 
 
 def _apply_values(account: Account, kind: Kind, card: Card, values: Values, by: int) -> None:
-    entity = (SINGULAR[kind], card.id)
+    entity, now = (SINGULAR[kind], card.id), account.now()
     for field_id, after in values.items():
         before: tuple[Stored, ...] = card.values.get(field_id, ())
         if before == after:
@@ -276,7 +274,7 @@ def _apply_values(account: Account, kind: Kind, card: Card, values: Values, by: 
             card.values[field_id] = after
         else:
             del card.values[field_id]
-        account.history.add_field_change(field_id, entity, before, after, by=by, at=account.now())
+        account.history.add_field_change(field_id, entity, before, after, by=by, at=now)
 
 
 def _apply_tags(account: Account, kind: Kind, card: Card, change: CardChange) -> None:

@@ -11,6 +11,7 @@ from typing import Any, cast
 from sandbox.amocrm.account import TASK_TYPES, Account
 from sandbox.amocrm.problems import Flaw, Invalid, missing, too_low, unexpected, unsupported, wrong_type
 from sandbox.amocrm.rows import KINDS, Kind, Task
+from sandbox.amocrm.values import whole_number
 
 _KEYS = frozenset(
     {
@@ -23,7 +24,7 @@ _WHOLE_NUMBERS = ("complete_till", "duration", "created_at", "updated_at")
 
 
 def check_task(account: Account, item: object, now: Task | None) -> Mapping[str, Any]:
-    """Raise `Invalid` with every flaw of a task to be made, or of a change of one."""
+    """The item of a task to be made, or of a change of one, with whole stamps; raises `Invalid` with every flaw."""
     if not isinstance(item, Mapping):
         raise wrong_type("", "object")
     flaws: list[Flaw] = []
@@ -34,7 +35,7 @@ def check_task(account: Account, item: object, now: Task | None) -> Mapping[str,
             flaws.extend(refusal.flaws)
     if flaws:
         raise Invalid.together(flaws)
-    return item
+    return {**item, **{key: int(item[key]) for key in _WHOLE_NUMBERS if item.get(key) is not None}}
 
 
 def _check_keys(_account: Account, item: Mapping[str, Any], now: Task | None) -> None:
@@ -61,9 +62,7 @@ def _check_numbers(_account: Account, item: Mapping[str, Any], _now: Task | None
         value = item.get(key)
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise wrong_type(key, "int")
-        if value < (1 if key == "complete_till" else 0):
+        if whole_number(value, key) < (1 if key == "complete_till" else 0):
             raise too_low(key)
 
 

@@ -47,7 +47,7 @@ def read_values(items: object, book: FieldBook, zone: ZoneInfo) -> Values:
 
 
 def _read_field(item: object, book: FieldBook, zone: ZoneInfo, path: str) -> Values:
-    if not isinstance(item, Mapping):
+    if not isinstance(item, dict):
         raise wrong_type(path, "object")
     for key in item:
         if key not in _FIELD_KEYS:
@@ -62,7 +62,7 @@ def _read_field(item: object, book: FieldBook, zone: ZoneInfo, path: str) -> Val
         raise wrong_type(f"{path}.values", "non-empty array")
     if len(given) > 1 and field.type not in _MANY:
         raise Invalid("TooMany", f"{path}.values", "This field holds one value.")
-    if any(isinstance(value, Mapping) and value.get("value") == "" for value in given):
+    if any(isinstance(value, dict) and value.get("value") == "" for value in given):
         return {}  # an empty string changes nothing: issue 352 of the official client
     if all(value == {"value": None} for value in given):
         return {field.id: ()}
@@ -88,7 +88,7 @@ def _find_field(item: Mapping[str, Any], book: FieldBook, path: str) -> Field:
 
 
 def _read_value(value: object, field: Field, zone: ZoneInfo, path: str) -> Stored:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise wrong_type(path, "object")
     if field.type in _CHOICES:
         return Stored(enum_id=_read_option(value, field, path).id)
@@ -165,17 +165,25 @@ def _flag(value: object, _zone: ZoneInfo, path: str) -> bool:
     raise wrong_type(path, "bool")
 
 
+def whole_number(value: object, path: str) -> int:
+    """An int, or a float without a fraction: clients send both for stamps, and PHP makes no difference."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise wrong_type(path, "int")
+    return value
+
+
 def _moment(value: object, _zone: ZoneInfo, path: str) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            raise wrong_type(path, "date-time") from None
-        if moment.tzinfo is not None:
-            return int(moment.timestamp())
-    raise wrong_type(path, "date-time")
+    if not isinstance(value, str):
+        return whole_number(value, path)
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise wrong_type(path, "date-time") from None
+    if moment.tzinfo is None:
+        raise wrong_type(path, "date-time")
+    return int(moment.timestamp())
 
 
 def _day(value: object, zone: ZoneInfo, path: str) -> int:

@@ -182,8 +182,8 @@ class Account:
             if holder is not None and (record is None or record.id != holder):
                 raise Refused(409, "CONFLICT", f"{kind.singular.title()} already exists. Existing ID: {holder}")
 
-    def create(self, kind: Kind, accepted: Mapping[str, str], author: Author) -> Record:
-        """A new record with values that `checked` let through; raises 400 when a required one is missing."""
+    def check_required(self, kind: Kind, accepted: Mapping[str, str]) -> None:
+        """What a new record must have; raises 400."""
         missing = [name for name in REQUIRED[kind] if not accepted.get(name)]
         if kind is COMPANY and not (accepted.get("name") or accepted.get("domain")):
             missing = ["name"]
@@ -198,6 +198,9 @@ class Account:
                     for name in missing
                 ],
             )
+
+    def create(self, kind: Kind, accepted: Mapping[str, str], author: Author) -> Record:
+        """A new record with values that `checked` and `check_required` let through."""
         now_ms = self.now_ms()
         record = Record(self.records[kind].next_id(), {}, now_ms, now_ms)
         self._before(kind, record.id)

@@ -6,7 +6,7 @@ Results come in another order than the inputs, as they may in the real thing. So
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sandbox.faults import Fault
@@ -17,7 +17,7 @@ from sandbox.hubspot.errors import Refused, invalid, missing_resource, not_found
 from sandbox.hubspot.kinds import CONTACT, Kind
 from sandbox.hubspot.records import Record
 from sandbox.hubspot.view import view
-from sandbox.hubspot.writing import CREATE_KEYS, create
+from sandbox.hubspot.writing import CREATE_KEYS, create, prepared
 from sandbox.web import Answer, json_answer
 
 Input = Mapping[str, Any]
@@ -96,13 +96,15 @@ def _archived(record: Record | None) -> Record | None:
 
 
 def _create(call: Call, kind: Kind) -> Answer:
+    """Partial success needs a trace id of its own on every input; else a bad input refuses the whole batch."""
     data = body.read(call.request, ("inputs",), ("inputs",))
     inputs = body.inputs(data, CREATE_KEYS, ("properties",))
     traces = [item.get("objectWriteTraceId") for item in inputs]
-    traceable = all(traces) and len(set(traces)) == len(traces)
-    if not traceable:
-        _rehearse(call, kind, inputs)
-    struck = call.faults.picks(Fault.PARTIAL, len(inputs), call.request.path) if traceable else ()
+    if not all(traces) or len(set(traces)) != len(traces):
+        for item in inputs:
+            prepared(call, kind, item)
+        return complete(call.account, [create(call, kind, item) for item in inputs], status=201)
+    struck = call.faults.picks(Fault.PARTIAL, len(inputs), call.request.path)
     results, errors = [], []
     for place, item in enumerate(inputs):
         try:
@@ -112,12 +114,6 @@ def _create(call: Call, kind: Kind) -> Answer:
         except Refused as refused:
             errors.append(refused.about(objectWriteTraceId=str(traces[place])).item())
     return complete(call.account, results, errors, 201)
-
-
-def _rehearse(call: Call, kind: Kind, inputs: Iterable[Input]) -> None:
-    """Without trace ids a batch is created whole or not at all."""
-    for item in inputs:
-        call.account.checked(kind, None, body.property_map(item["properties"]))
 
 
 def _busy() -> Refused:
@@ -182,7 +178,10 @@ def _upsert(call: Call, kind: Kind) -> Answer:
             raise invalid(f"{name} is not a unique property", "INVALID_ID_PROPERTY")
         record = records.resolved(records.holder(name, key) or -1)
         given = {name: key, **body.property_map(item["properties"])}
-        plans.append((record, call.account.checked(kind, record, given), item))
+        kept = call.account.checked(kind, record, given)
+        if record is None:
+            call.account.check_required(kind, kept)
+        plans.append((record, kept, item))
     results = []
     for record, kept, item in plans:
         target = record or call.account.create(kind, {}, call.author)

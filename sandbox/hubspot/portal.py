@@ -200,7 +200,9 @@ class HubSpotPortal:
         """Make a card by hand; returns its id."""
         with self._lock:
             type_ = self.account.kind(kind)
-            return self.account.create(type_, self.account.checked(type_, None, texts), PERSON).id
+            accepted = self.account.checked(type_, None, texts)
+            self.account.check_required(type_, accepted)
+            return self.account.create(type_, accepted, PERSON).id
 
     def link(self, kind: str, record_id: int, target: str, target_id: int) -> None:
         """Join two cards; a company becomes the primary one."""

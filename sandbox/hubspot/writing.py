@@ -46,15 +46,20 @@ def checked_links(account: Account, kind: Kind, given: object) -> list[tuple[Lin
     return found
 
 
+def prepared(call: Call, kind: Kind, data: Mapping[str, Any]) -> tuple[dict[str, str], list[tuple[LinkType, int]]]:
+    """The values and links of a create, checked; nothing is kept yet."""
+    accepted = call.account.checked(kind, None, body.property_map(data["properties"]))
+    call.account.check_required(kind, accepted)
+    return accepted, checked_links(call.account, kind, data.get("associations", []))
+
+
 def create(call: Call, kind: Kind, data: Mapping[str, Any]) -> dict[str, Any]:
     """One record; the answer shows what was written, and the trace id if one was sent."""
-    account = call.account
-    accepted = account.checked(kind, None, body.property_map(data["properties"]))
-    links = checked_links(account, kind, data.get("associations", []))
-    record = account.create(kind, accepted, call.author)
+    accepted, links = prepared(call, kind, data)
+    record = call.account.create(kind, accepted, call.author)
     for link, target in links:
-        account.links.add(link, record.id, target)
-    shown = view(account, kind, list(accepted)).show(record)
+        call.account.links.add(link, record.id, target)
+    shown = view(call.account, kind, list(accepted)).show(record)
     if data.get("objectWriteTraceId"):
         shown["objectWriteTraceId"] = data["objectWriteTraceId"]
     return shown

@@ -121,10 +121,10 @@ def _keep(session: Session, crm: CRM, name: str, info: PortalInfo, host: str) ->
             taken = None
         if taken is not None:
             raise WrongUse(f"the name {name} is taken by another account ({taken.host}): choose another name")
-        known = Portal(crm=crm.value, name=name, account_id=info.account_id, language="", settings={})
-        known.time_zone, known.currency = info.time_zone, info.currency
-        session.add(known)
         _check_database_zone(session, info.time_zone)
+        known = Portal(crm=crm.value, name=name, account_id=info.account_id, language="", settings={})
+        known.time_zone = info.time_zone
+        session.add(known)
     known.state, known.state_reason = "active", None
     known.host, known.web_url = host, info.web_url
     known.currency, known.info_at = info.currency, datetime.now(UTC)

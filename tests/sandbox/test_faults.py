@@ -45,8 +45,10 @@ def test_slow_is_no_failure_and_breaks_no_row():
 
 def test_a_forced_fault_strikes_exactly_as_often_as_told():
     faults = Faults.none()
+    faults.max_consecutive = 1
     faults.force(Fault.LOST_ANSWER, 2)
-    assert [faults.draw("a"), faults.draw("b"), faults.draw("c")] == [Fault.LOST_ANSWER, Fault.LOST_ANSWER, None]
+    assert [faults.draw("a"), faults.draw("a"), faults.draw("a")] == [Fault.LOST_ANSWER, Fault.LOST_ANSWER, None]
+    assert faults.counts[Fault.LOST_ANSWER] == 2
 
 
 def test_a_struck_batch_loses_some_but_not_all():

@@ -14,7 +14,7 @@ from typing import Any
 
 from sandbox.amocrm.account import Account
 from sandbox.amocrm.links import Linked, read_embedded
-from sandbox.amocrm.problems import Flaw, Invalid, missing, too_low, unexpected, unsupported, wrong_type
+from sandbox.amocrm.problems import Flaw, Invalid, choice, missing, too_low, unexpected, unsupported, wrong_type
 from sandbox.amocrm.rows import CLOSED, LOST, SINGULAR, Card, Company, Contact, Kind, Lead, Stored
 from sandbox.amocrm.values import Values, read_values, whole_number
 
@@ -76,8 +76,8 @@ def _read_plain(account: Account, kind: Kind, item: Mapping[str, Any], now: Card
     if item.get("responsible_user_id") is not None and not account.can_own(item["responsible_user_id"]):
         raise unsupported("responsible_user_id")
     for key in ("created_by", "updated_by"):
-        if key in item and item[key] != 0 and item[key] not in account.users:
-            raise unsupported(key)
+        if key in item and item[key] != 0:
+            choice(account.users, item[key], key)
     stamps = {key: _read_stamp(item[key], key) for key in _STAMPS if item.get(key) is not None}
     if item.get("price") is not None:
         _check_price(item["price"])
@@ -104,17 +104,15 @@ def _read_stage(account: Account, kind: Kind, item: Mapping[str, Any], now: Card
         return
     lead = now if isinstance(now, Lead) else None
     main = next(pipeline for pipeline in account.pipelines.values() if pipeline.is_main)
-    pipeline = account.pipelines.get(item.get("pipeline_id", lead.pipeline_id if lead else main.id))
-    if pipeline is None:
-        raise unsupported("pipeline_id")
+    pipeline_id = item.get("pipeline_id", lead.pipeline_id if lead else main.id)
+    pipeline = choice(account.pipelines, pipeline_id, "pipeline_id")
     first = next(stage.id for stage in pipeline.stages if stage.type == 0)
     moved = lead is None or pipeline.id != lead.pipeline_id
     status_id = item.get("status_id", first if moved or lead is None else lead.status_id)
-    if status_id not in pipeline.stage_ids():
-        raise unsupported("status_id")
+    choice({stage.id: stage for stage in pipeline.stages}, status_id, "status_id")
     reason = item.get("loss_reason_id")
-    if reason is not None and (reason not in account.loss_reasons or status_id != LOST):
-        raise unsupported("loss_reason_id")
+    if reason is not None:
+        choice(account.loss_reasons if status_id == LOST else {}, reason, "loss_reason_id")
     change.attributes["pipeline_id"] = pipeline.id
     change.attributes["status_id"] = status_id
     if "loss_reason_id" in item:
@@ -143,10 +141,8 @@ def _tag_names(given: object, known: Mapping[int, Any], path: str) -> list[str]:
     for at, tag in enumerate(given):
         if isinstance(tag, Mapping) and isinstance(tag.get("name"), str):
             names.append(tag["name"])
-        elif isinstance(tag, Mapping) and tag.get("id") in known:
-            names.append(known[tag["id"]].name)
         else:
-            raise unsupported(f"{path}.{at}")
+            names.append(choice(known, tag.get("id") if isinstance(tag, Mapping) else None, f"{path}.{at}").name)
     return names
 
 
@@ -231,7 +227,8 @@ def _apply_stage(account: Account, lead: Lead, given: Mapping[str, Any], by: int
     before, after = (lead.pipeline_id, lead.status_id), (given["pipeline_id"], given["status_id"])
     if before != after:
         lead.pipeline_id, lead.status_id = after
-        lead.closed_at = account.now() if lead.status_id in CLOSED else None
+        if before[1] != after[1]:
+            lead.closed_at = account.now() if lead.status_id in CLOSED else None
         if lead.status_id != LOST:
             lead.loss_reason_id = None
         sides = ({"lead_status": {"id": status, "pipeline_id": pipe}} for pipe, status in (before, after))

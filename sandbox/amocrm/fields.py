@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-from sandbox.amocrm.problems import Invalid, missing, unexpected, unsupported, wrong_type
+from sandbox.amocrm.problems import Invalid, choice, missing, unexpected, unsupported, wrong_type
 from sandbox.amocrm.rows import Field, FieldGroup, Option
 
 CATALOG = "catalogs"
@@ -87,7 +87,7 @@ class FieldBook:
         for key in ("name", "type"):
             if not item.get(key):
                 raise missing(key)
-        if item["type"] not in _EVERYWHERE | _ALSO.get(self.entity, frozenset()):
+        if str(item["type"]) not in _EVERYWHERE | _ALSO.get(self.entity, frozenset()):
             raise unsupported("type")
         if item.get("is_api_only") and self.entity == CATALOG:
             raise unexpected("is_api_only")
@@ -200,10 +200,8 @@ def _read_option(given: object, known: Mapping[int, Option], path: str, sort: in
     if not isinstance(given, Mapping):
         raise wrong_type(path, "object")
     option_id = given.get("id")
-    if option_id is not None and option_id not in known:
-        raise unsupported(f"{path}.id")
+    now = Option(0, "", sort) if option_id is None else choice(known, option_id, f"{path}.id")
     if not isinstance(given.get("value"), str) or not given["value"]:
         raise missing(f"{path}.value")
-    now = known.get(option_id or 0, Option(0, "", sort))
     code = given.get("code", now.code)
     return replace(now, value=given["value"], sort=given.get("sort", sort), code=None if code is None else str(code))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sandbox.amocrm.account import Account
-from sandbox.amocrm.query import Tree, numbers, span, words
+from sandbox.amocrm.query import Tree, numbers, span, whole, words
 from sandbox.amocrm.rows import Card, Kind, Lead
 from sandbox.amocrm.values import view_stored
 
@@ -50,8 +50,7 @@ def _tests(account: Account, kind: Kind, name: str, node: object) -> Iterable[Te
         yield lambda card: due.holds(account.closest_task_at(kind, card.id))
     elif name == "custom_fields_values" and isinstance(node, Mapping):
         for field_id, wanted in node.items():
-            if field_id.isdigit():
-                yield _value_test(account, kind, int(field_id), wanted)
+            yield _value_test(account, kind, whole(field_id), wanted)
     elif kind == "leads":
         yield from _lead_tests(name, node)
 
@@ -76,8 +75,10 @@ def _stage(stage: Mapping[str, Any]) -> tuple[int, int]:
     return (pipeline or [-1])[0], (status or [-1])[0]
 
 
-def _value_test(account: Account, kind: Kind, field_id: int, wanted: object) -> Test:
+def _value_test(account: Account, kind: Kind, field_id: int | None, wanted: object) -> Test:
     book = account.books[kind]
+    if field_id is None:
+        return lambda _card: True
     if isinstance(wanted, Mapping) and ({"from", "to"} & set(wanted)):
         numbers_asked = span(wanted)
         return lambda card: any(

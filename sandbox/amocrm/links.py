@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
 from sandbox.amocrm.account import Account
-from sandbox.amocrm.problems import Invalid, unexpected, unsupported, wrong_type
+from sandbox.amocrm.problems import Invalid, choice, unexpected, unsupported, wrong_type
 from sandbox.amocrm.rows import SINGULAR, Card, Contact, Customer, ElementLink, Kind, Lead
 
 ELEMENTS = "catalog_elements"
@@ -86,8 +86,8 @@ def _target(account: Account, name: str, to_id: object, meta: object, path: str)
         if account.card(cast("Kind", name), to_id) is None:
             raise unsupported(path)
         return Target(name, to_id, is_main=bool(meta.get("is_main")))
-    elements = account.elements.get(cast("int", meta.get("catalog_id")))
-    if elements is None or elements.listed(to_id) is None:
+    elements = choice(account.elements, meta.get("catalog_id"), "metadata.catalog_id")
+    if elements.listed(to_id) is None:
         raise unsupported(path)
     try:
         quantity = Decimal(str(meta.get("quantity", 1)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 PROBLEM = "application/problem+json"
+T = TypeVar("T")
 
 
 class Problem(Exception):
@@ -59,6 +60,13 @@ class Invalid(Exception):
 def unsupported(path: str) -> Invalid:
     """A choice that does not exist here."""
     return Invalid("NotSupportedChoice", path, "The value you selected is not a valid choice.")
+
+
+def choice(options: Mapping[int, T], number: object, path: str) -> T:
+    """The option of that number; raises `Invalid` for anything that is none."""
+    if isinstance(number, bool) or not isinstance(number, int) or number not in options:
+        raise unsupported(path)
+    return options[number]
 
 
 def unexpected(path: str) -> Invalid:

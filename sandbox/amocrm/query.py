@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 from sandbox.amocrm.problems import Problem
 
 _PART = re.compile(r"[^\[\]]+|(?<=\[)(?=\])")
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 Tree = dict[str, Any]
 
 DEFAULT_PAGE = 50
@@ -42,7 +43,7 @@ def words(node: object) -> list[str]:
 
 def numbers(node: object) -> list[int]:
     """`words` that are whole numbers; anything else matches nothing, so it is kept as -1."""
-    return [int(word) if word.lstrip("-").isdigit() else -1 for word in words(node)]
+    return [-1 if (number := whole(word)) is None else number for word in words(node)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +63,14 @@ class Span:
 def span(node: object) -> Span:
     """`[from]`/`[to]`, or `FROM,TO`, or one number that means from."""
     if isinstance(node, Mapping):
-        return Span(_edge(node.get("from")), _edge(node.get("to")))
+        return Span(whole(node.get("from")), whole(node.get("to")))
     low, _, high = str(node).partition(",")
-    return Span(_edge(low), _edge(high))
+    return Span(whole(low), whole(high))
 
 
-def _edge(text: object) -> int | None:
-    word = str(text or "")
-    return int(word) if word.lstrip("-").isdigit() else None
+def whole(word: object) -> int | None:
+    """A whole number written in digits, else None."""
+    return int(word) if isinstance(word, str) and _WHOLE.fullmatch(word) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +96,12 @@ def window(query: Tree, longest: int = LONGEST_PAGE) -> Window:
 
 
 def _positive(query: Tree, name: str, default: int) -> int:
-    text = query.get(name)
-    if text is None:
+    if name not in query:
         return default
-    if not isinstance(text, str) or not text.isdigit() or int(text) < 1:
+    number = whole(query[name])
+    if number is None or number < 1:
         raise Problem(400, f"Invalid {name}: a positive number is expected")
-    return int(text)
+    return number
 
 
 def ordering(query: Tree) -> Iterator[tuple[str, bool]]:

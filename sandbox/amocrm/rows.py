@@ -63,10 +63,6 @@ class Pipeline:
     is_main: bool = False
     is_archive: bool = False
 
-    def stage_ids(self) -> frozenset[int]:
-        """Where a lead of this pipeline can stand."""
-        return frozenset(stage.id for stage in self.stages)
-
 
 @dataclass(slots=True)
 class LossReason:

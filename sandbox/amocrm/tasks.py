@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from sandbox.amocrm.account import TASK_TYPES, Account
-from sandbox.amocrm.problems import Flaw, Invalid, missing, too_low, unexpected, unsupported, wrong_type
+from sandbox.amocrm.problems import Flaw, Invalid, choice, missing, too_low, unexpected, unsupported, wrong_type
 from sandbox.amocrm.rows import KINDS, Kind, Task
 from sandbox.amocrm.values import whole_number
 
@@ -70,8 +70,11 @@ def _check_people(account: Account, item: Mapping[str, Any], _now: Task | None) 
     """Whether the vendor refuses an inactive user is not documented; refusing is expected."""
     if item.get("responsible_user_id") is not None and not account.can_own(item["responsible_user_id"]):
         raise unsupported("responsible_user_id")
-    if item.get("task_type_id") is not None and item["task_type_id"] not in TASK_TYPES:
-        raise unsupported("task_type_id")
+    if item.get("task_type_id") is not None:
+        choice(TASK_TYPES, item["task_type_id"], "task_type_id")
+    for key in ("created_by", "updated_by"):
+        if item.get(key):
+            choice(account.users, item[key], key)
 
 
 def _check_entity(account: Account, item: Mapping[str, Any], _now: Task | None) -> None:

@@ -56,7 +56,11 @@ SHOP = Shop(
             company_id=101,
             contact_ids=(102, 101),
             main_contact_id=101,
-            lines=(Line(5, Decimal("1.5"), Decimal(12)), Line(6, Decimal(2), Decimal(3)), Line(5, Decimal(1), Decimal(12))),
+            lines=(
+                Line(5, Decimal("1.5"), Decimal(12)),
+                Line(6, Decimal(2), Decimal(3)),
+                Line(5, Decimal(1), Decimal(12)),
+            ),
         ),
         deal(2, "lost", contact_ids=(102,), main_contact_id=102),
         deal(3, "open", amount=None, contact_ids=(103,), main_contact_id=103),
@@ -147,4 +151,7 @@ def add_fields(call: Caller, kind="contacts") -> dict[str, int]:
 
 def value(code, given):
     """One field of a card's PATCH."""
-    return {"field_code": code, "values": None if given is None else [given if isinstance(given, dict) else {"value": given}]}
+    return {
+        "field_code": code,
+        "values": None if given is None else [given if isinstance(given, dict) else {"value": given}],
+    }

@@ -80,7 +80,9 @@ def test_an_unpaid_account_reads_and_refuses_writes():
     assert call.portal.tasks() == []
 
 
-@pytest.mark.parametrize(("fault", "status"), [(Fault.THROTTLE, 429), (Fault.SERVER_ERROR, 500), (Fault.HTML_ERROR, 502)])
+@pytest.mark.parametrize(
+    ("fault", "status"), [(Fault.THROTTLE, 429), (Fault.SERVER_ERROR, 500), (Fault.HTML_ERROR, 502)]
+)
 def test_a_fault_before_the_work_leaves_nothing_done(fault, status):
     call = caller(faults=Faults.none())
     call.portal.faults.force(fault)

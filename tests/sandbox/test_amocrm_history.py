@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
 from tests.sandbox.amocrm_caller import NOW, add_fields, caller, value
@@ -76,6 +78,11 @@ def test_tasks_are_told():
     assert events(call, "filter[created_by][]=2")[0]["type"] == "task_completed"
 
 
+def at_stage(side, pipeline_id, status_id):
+    stage = f"filter[{side}][leads_statuses][0]"
+    return f"{stage}[pipeline_id]={pipeline_id}&{stage}[status_id]={status_id}"
+
+
 class TestFilters:
     @pytest.fixture
     def call(self):
@@ -98,14 +105,15 @@ class TestFilters:
             (f"filter[created_at][from]={STAMP + 11}", ["contact_deleted"]),
             (f"filter[created_at][to]={STAMP + 9}", ["lead_status_changed"]),
             ("filter[entity]=contact", ["contact_deleted"]),
-            ("filter[entity]=lead&filter[entity_id][]=1&filter[entity_id][]=3", ["lead_deleted", "lead_status_changed"]),
-            ("filter[value_after][leads_statuses][0][pipeline_id]=7001&filter[value_after][leads_statuses][0][status_id]=142",
-             ["lead_status_changed"]),
-            ("filter[value_before][leads_statuses][0][pipeline_id]=7001&filter[value_before][leads_statuses][0][status_id]=142",
-             []),
+            (
+                "filter[entity]=lead&filter[entity_id][]=1&filter[entity_id][]=3",
+                ["lead_deleted", "lead_status_changed"],
+            ),
+            (at_stage("value_after", 7001, 142), ["lead_status_changed"]),
+            (at_stage("value_before", 7001, 142), []),
             ("limit=2&page=2", ["lead_status_changed"]),
         ],
-    )  # fmt: skip
+    )
     def test_arrays_and_commas_mean_the_same(self, call, query, types):
         assert [event["type"] for event in events(call, query)] == types
 
@@ -154,7 +162,7 @@ class TestNotes:
 
 
 class TestHooks:
-    HOOK = {"destination": "https://app.example/hook", "settings": ["status_lead"]}
+    HOOK: ClassVar = {"destination": "https://app.example/hook", "settings": ["status_lead"]}
 
     def test_the_same_destination_again_changes_the_settings(self):
         call = caller()

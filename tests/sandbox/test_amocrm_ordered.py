@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from random import Random
 
 import pytest
+
 from sandbox.amocrm.ordered import Table
 
 
@@ -61,7 +62,11 @@ def test_a_range_is_closed_on_both_sides():
 def test_every_change_moves_the_version():
     table = filled(3)
     seen = [table.version]
-    for act in (lambda: table.move(table.rows[1], "updated_at", 7), lambda: table.hide(table.rows[1]), lambda: table.add(Row(9, 1))):
+    for act in (
+        lambda: table.move(table.rows[1], "updated_at", 7),
+        lambda: table.hide(table.rows[1]),
+        lambda: table.add(Row(9, 1)),
+    ):
         act()
         seen.append(table.version)
     assert len(set(seen)) == 4

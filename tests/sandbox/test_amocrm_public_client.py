@@ -13,10 +13,10 @@ from amocrm.v2.account import Account, AccountInteraction
 from amocrm.v2.entity.custom_field import CustomFieldModel
 from amocrm.v2.entity.events import Event
 from amocrm.v2.exceptions import NotFound, UnAuthorizedException, ValidationError
+
 from sandbox.amocrm import create_portal
 from sandbox.clock import ManualClock
 from sandbox.server import serve
-
 from tests.sandbox.amocrm_caller import NOW, SHOP, Caller, add_fields
 
 
@@ -80,7 +80,10 @@ def test_contacts_with_their_company(portal):
 
 
 def test_pipelines_and_users(portal):
-    assert [(one.name, one.is_archive) for one in Pipeline.objects.all()] == [("Воронка", False), ("Старая воронка", True)]
+    assert [(one.name, one.is_archive) for one in Pipeline.objects.all()] == [
+        ("Воронка", False),
+        ("Старая воронка", True),
+    ]
     assert {user.email: user.is_active for user in User.objects.all()}["chen@shop.example"] is False
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from sandbox.amocrm import Rules
-
 from tests.sandbox.amocrm_caller import NOW, add_fields, caller, value
 
 STAMP = int(NOW.timestamp())
@@ -134,7 +133,9 @@ class TestBatches:
 
     def test_a_bad_item_refuses_the_whole_batch_by_default(self, call):
         body = [change(101, value("RFM_R", 1)), change(102, value("RFM_R", "x"), request_id="bad")]
-        assert call.flaws("PATCH", "contacts", body) == {("bad", "InvalidType", "custom_fields_values.0.values.0.value")}
+        assert call.flaws("PATCH", "contacts", body) == {
+            ("bad", "InvalidType", "custom_fields_values.0.values.0.value")
+        }
         assert "RFM_R" not in call.portal.card_values("contacts", 101)
 
     def test_a_bad_item_refuses_only_itself_when_so_ruled(self, call):
@@ -178,7 +179,9 @@ class TestCards:
         assert call.flaws("PATCH", "contacts", [{"id": 101, "price": 1}]) == {("0", "FieldNotExpected", "price")}
 
     def test_an_author_who_is_gone_is_refused(self, call):
-        assert call.flaws("PATCH", "leads", [{"id": 1, "created_by": 77}]) == {("0", "NotSupportedChoice", "created_by")}
+        assert call.flaws("PATCH", "leads", [{"id": 1, "created_by": 77}]) == {
+            ("0", "NotSupportedChoice", "created_by")
+        }
 
     @pytest.mark.parametrize("user_id", [9, 77])
     def test_an_inactive_or_unknown_owner_is_refused(self, call, user_id):
@@ -207,8 +210,15 @@ class TestCards:
         lost = call.get("leads/3")
         assert (lost["closed_at"], lost["loss_reason_id"]) == (1_600_000_000, 2)
 
+    def test_a_won_lead_moved_to_another_pipeline_keeps_its_moment(self, call):
+        before = call.get("leads/1")["closed_at"]
+        call.write("PATCH", "leads", [{"id": 1, "pipeline_id": 7002, "status_id": 142}])
+        assert (call.get("leads/1")["pipeline_id"], call.get("leads/1")["closed_at"]) == (7002, before)
+
     def test_a_stage_must_be_of_the_pipeline(self, call):
-        assert call.flaws("PATCH", "leads", [{"id": 3, "status_id": 70_021}]) == {("0", "NotSupportedChoice", "status_id")}
+        assert call.flaws("PATCH", "leads", [{"id": 3, "status_id": 70_021}]) == {
+            ("0", "NotSupportedChoice", "status_id")
+        }
         call.write("PATCH", "leads", [{"id": 3, "status_id": 70_021, "pipeline_id": 7002}])
         assert call.get("leads/3")["pipeline_id"] == 7002
 

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from sandbox.amocrm.calls import Call, hal, made, nothing, page_answer, run_batch
-from sandbox.amocrm.problems import missing, unexpected, unsupported, wrong_type
+from sandbox.amocrm.problems import choice, missing, unexpected, unsupported, wrong_type
 from sandbox.amocrm.query import numbers, ordering, span, window, words
 from sandbox.amocrm.router import Route
 from sandbox.amocrm.rows import Kind, Note, Tag
+from sandbox.amocrm.values import whole_number
 from sandbox.amocrm.views import view_note
 from sandbox.web import Answer
 
@@ -88,17 +89,33 @@ def _check(call: Call, kind: Kind, item: object, of_one: int | None) -> dict[str
     entity_id = of_one if of_one is not None else item.get("entity_id")
     if entity_id is None:
         raise missing("entity_id")
+    if isinstance(entity_id, bool) or not isinstance(entity_id, int):
+        raise wrong_type("entity_id", "int")
     if call.account.card(kind, entity_id) is None:
         raise unsupported("entity_id")
+    _check_origin(call, item)
+    _check_content(item)
+    return {**item, "entity_id": entity_id}
+
+
+def _check_origin(call: Call, item: Mapping[str, Any]) -> None:
+    for key in ("created_by", "responsible_user_id"):
+        if item.get(key):
+            choice(call.account.users, item[key], key)
+    for key in ("created_at", "updated_at"):
+        if item.get(key) is not None:
+            whole_number(item[key], key)
+
+
+def _check_content(item: Mapping[str, Any]) -> None:
     note_type, params = item.get("note_type"), item.get("params")
-    if note_type not in _TEXT_ONLY | _SERVICE | _OTHER_TYPES:
+    if str(note_type) not in _TEXT_ONLY | _SERVICE | _OTHER_TYPES:
         raise unsupported("note_type")
     if not isinstance(params, Mapping):
         raise missing("params")
     needed = {"text"} if note_type in _TEXT_ONLY else {"text", "service"} if note_type in _SERVICE else set()
     for key in sorted(needed - set(params)):
         raise missing(f"params.{key}")
-    return {**item, "entity_id": entity_id}
 
 
 def _add(call: Call, kind: Kind, item: Mapping[str, Any]) -> Note:

@@ -10,10 +10,11 @@ from typing import Any, cast
 
 from sandbox.amocrm.calls import Call, hal, made, nothing, page_answer, run_batch, run_one, whole_list
 from sandbox.amocrm.fields import FieldBook, FieldPlan
-from sandbox.amocrm.problems import Invalid, Problem, missing, unsupported, wrong_type
+from sandbox.amocrm.problems import Invalid, Problem, choice, missing, wrong_type
 from sandbox.amocrm.query import ordering, window, words
 from sandbox.amocrm.router import Route
 from sandbox.amocrm.rows import Field, FieldGroup, Kind
+from sandbox.amocrm.values import whole_number
 from sandbox.amocrm.views import view_field
 from sandbox.web import Answer
 
@@ -88,9 +89,7 @@ def change_fields(call: Call) -> Answer:
             raise wrong_type("", "object")
         if item.get("id") is None:
             raise missing("id")
-        field = book.fields.get(item["id"])
-        if field is None:
-            raise unsupported("id")
+        field = choice(book.fields, item["id"], "id")
         return field, book.plan_edit(field, item)
 
     return made(call, "custom_fields", run_batch(call, prepare, lambda plan: _edit(call, *plan)))
@@ -143,7 +142,7 @@ def create_groups(call: Call) -> Answer:
     book = _book(call)
 
     def commit(item: Mapping[str, Any]) -> dict[str, Any]:
-        group_id, sort = f"{call.parts['kind']}_{book.next_id()}", item.get("sort", len(book.groups) + 1)
+        group_id, sort = f"{call.parts['kind']}_{book.next_id()}", item.get("sort") or len(book.groups) + 1
         group = FieldGroup(group_id, item["name"], sort)
         book.groups[group.id] = group
         _gather(book, group, item.get("fields"))
@@ -160,9 +159,13 @@ def _check_group(book: FieldBook, item: object, *, new: bool) -> Mapping[str, An
         raise missing("name")
     if name is not None and not isinstance(name, str):
         raise wrong_type("name", "string")
-    for at, field_id in enumerate(item.get("fields") or ()):
-        if field_id not in book.fields:
-            raise unsupported(f"fields.{at}")
+    if item.get("sort") is not None:
+        whole_number(item["sort"], "sort")
+    field_ids = item.get("fields") or []
+    if not isinstance(field_ids, list):
+        raise wrong_type("fields", "array")
+    for at, field_id in enumerate(field_ids):
+        choice(book.fields, field_id, f"fields.{at}")
     return item
 
 
@@ -202,7 +205,7 @@ def change_group(call: Call) -> Answer:
         raise Problem(404, "Group not found")
 
     def commit(item: Mapping[str, Any]) -> dict[str, Any]:
-        group.name, group.sort = item.get("name", group.name), item.get("sort", group.sort)
+        group.name, group.sort = item.get("name") or group.name, item.get("sort") or group.sort
         _gather(book, group, item.get("fields"))
         return _view_group(call, group)
 

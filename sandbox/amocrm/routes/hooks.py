@@ -48,7 +48,7 @@ def subscribe(call: Call) -> Answer:
     if not isinstance(settings, list) or not settings:
         raise Refused([("0", missing("settings"))])
     for at, name in enumerate(settings):
-        if name not in SETTINGS:
+        if str(name) not in SETTINGS:
             raise Refused([("0", unsupported(f"settings.{at}"))])
     known = next((hook for hook in account.hooks.values() if hook.destination == destination), None)
     if known is not None:

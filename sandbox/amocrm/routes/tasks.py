@@ -10,7 +10,7 @@ from typing import Any
 
 from sandbox.amocrm.account import Account
 from sandbox.amocrm.calls import Call, hal, made, nothing, page_answer, run_batch, run_one
-from sandbox.amocrm.problems import Problem, unsupported, wrong_type
+from sandbox.amocrm.problems import Problem, choice, wrong_type
 from sandbox.amocrm.query import Tree, numbers, ordering, span, window, words
 from sandbox.amocrm.router import Route
 from sandbox.amocrm.rows import KINDS, Task
@@ -100,11 +100,10 @@ def change_tasks(call: Call) -> Answer:
     def prepare(item: Mapping[str, Any]) -> tuple[Task, Mapping[str, Any]] | None:
         if not isinstance(item, Mapping):
             raise wrong_type("", "object")
-        task = account.tasks.rows.get(item.get("id", 0))
-        if task is None:
-            if account.rules.unknown_id == "absent" and "id" in item:
-                return None
-            raise unsupported("id")
+        if account.rules.unknown_id == "absent" and isinstance(item.get("id"), int):
+            task = account.tasks.rows.get(item["id"])
+            return None if task is None else (task, check_task(account, item, task))
+        task = choice(account.tasks.rows, item.get("id"), "id")
         return task, check_task(account, item, task)
 
     return made(call, "tasks", run_batch(call, prepare, lambda plan: _edit(call, *plan)))

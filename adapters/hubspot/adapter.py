@@ -487,6 +487,7 @@ class HubSpot:
             except BatchRefused:
                 if not done:
                     raise
+                lost = None
                 break
             doubtful = [draft for draft in rest if draft.key not in done and draft.key not in not_made]
             found = self.find_tasks(doubtful) if doubtful else {}

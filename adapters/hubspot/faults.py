@@ -67,10 +67,11 @@ def fault_of(call: Call, answer: Answer) -> CRMError | None:
     status = answer.status
     if status < 300:
         return None
-    body = _body(answer)
+    told = _body(answer)
+    body = told or {}
     if status == 429:
         return _throttled(answer, body)
-    if status >= 500 or (status == 403 and not body):
+    if status >= 500 or (status == 403 and told is None):
         # A page instead of JSON comes from a gateway in front of the API, not from the API.
         return Unavailable("HubSpot cannot serve now", status=status, retry_after=_retry_after(answer))
     if status in {423, 477}:
@@ -85,12 +86,13 @@ def complaints(body: Mapping[str, Any]) -> list[Complaint]:
     return list(_spread(body, Complaint("", "", "")))
 
 
-def _body(answer: Answer) -> dict[str, Any]:
+def _body(answer: Answer) -> dict[str, Any] | None:
+    """The JSON object of an answer, None when it is anything else."""
     try:
         body = orjson.loads(answer.body)
     except orjson.JSONDecodeError:
-        return {}
-    return body if isinstance(body, dict) else {}
+        return None
+    return body if isinstance(body, dict) else None
 
 
 def _retry_after(answer: Answer) -> float | None:

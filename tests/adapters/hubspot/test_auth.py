@@ -25,7 +25,8 @@ def test_what_is_no_token_is_refused_in_one_sentence_without_repeating_it(token)
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://api.hubapi.com", "api.hubapi.com", "https://", "https://u:p@api.hubapi.com", "https://h?x=1", "http://h:x"]
+    "url",
+    ["ftp://api.hubapi.com", "api.hubapi.com", "https://", "https://u:p@api.hubapi.com", "https://h?x=1", "http://h:x"],
 )
 def test_what_is_no_address_is_refused(url):
     with pytest.raises(ValueError, match="HubSpot API address"):

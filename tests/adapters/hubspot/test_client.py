@@ -72,7 +72,8 @@ def test_the_burst_is_the_smallest_documented_one_until_the_account_tells_its_ow
 
 
 @pytest.mark.parametrize(
-    ("most", "interval", "limit"), [("190", "10000", 190), ("50", "10000", 50), ("100", "20000", 50), ("20", "1000", 20)]
+    ("most", "interval", "limit"),
+    [("190", "10000", 190), ("50", "10000", 50), ("100", "20000", 50), ("20", "1000", 20)],
 )
 def test_the_burst_follows_the_headers_and_never_exceeds_them(client, wire, most, interval, limit):
     headers = {"X-HubSpot-RateLimit-Max": most, "X-HubSpot-RateLimit-Interval-Milliseconds": interval}

@@ -81,7 +81,10 @@ def test_the_wait_is_the_one_asked_for_or_that_of_the_policy(given, seconds):
 
 
 def test_a_missing_scope_is_named():
-    body = {"category": "MISSING_SCOPES", "errors": [{"context": {"requiredGranularScopes": ["crm.schemas.contacts.write"]}}]}
+    body = {
+        "category": "MISSING_SCOPES",
+        "errors": [{"context": {"requiredGranularScopes": ["crm.schemas.contacts.write"]}}],
+    }
     fault = fault_of(GET, answer(body, 403))
     assert fault.scope == "crm.schemas.contacts.write"
     assert "crm.schemas.contacts.write" in str(fault)
@@ -100,7 +103,11 @@ HIDDEN = (
         ({"errors": [{"code": "INVALID_INTEGER", "context": {"propertyName": ["rfm_r"]}}]}, "rfm_r", "INVALID_INTEGER"),
         ({"errors": [{"code": "INVALID_INTEGER", "in": "rfm_r"}]}, "rfm_r", "INVALID_INTEGER"),
         ({"context": {"propertyName": ["rfm_f"]}, "message": "no [{ json"}, "rfm_f", ""),
-        ({"errors": [{"category": "X", "errors": [{"code": "DEEP", "context": {"propertyName": ["rfm_m"]}}]}]}, "rfm_m", "DEEP"),
+        (
+            {"errors": [{"category": "X", "errors": [{"code": "DEEP", "context": {"propertyName": ["rfm_m"]}}]}]},
+            "rfm_m",
+            "DEEP",
+        ),
         ({}, None, ""),
     ],
 )

@@ -252,7 +252,12 @@ def test_an_order_object_counts_from_the_shop_s_own_moment():
 
 def test_an_order_object_is_tied_to_its_deal_and_lost_when_cancelled():
     found = an_order(hs_total_price="99.90", hs_currency_code="USD")
-    assert (found.status, found.deal_id, found.amount, found.currency) == (OrderStatus.WON, "7", Decimal("99.90"), "USD")
+    assert (found.status, found.deal_id, found.amount, found.currency) == (
+        OrderStatus.WON,
+        "7",
+        Decimal("99.90"),
+        "USD",
+    )
     assert an_order(hs_fulfillment_status="Cancelled").status is OrderStatus.LOST
 
 
@@ -284,7 +289,10 @@ def test_each_of_our_types_has_a_pair_that_hubspot_allows(type_, wanted):
 
 
 def test_options_carry_stable_values_and_a_flag_has_yes_and_no():
-    assert [(one["value"], one["label"]) for one in schemas.definition(SEGMENT)["options"]] == [("vip", "VIP"), ("loyal", "Loyal")]
+    assert [(one["value"], one["label"]) for one in schemas.definition(SEGMENT)["options"]] == [
+        ("vip", "VIP"),
+        ("loyal", "Loyal"),
+    ]
     flag = schemas.definition(FieldSpec("upsell", FieldType.FLAG, "Upsell"))
     assert [one["value"] for one in flag["options"]] == ["true", "false"]
 
@@ -358,7 +366,9 @@ def test_a_task_without_a_manager_leaves_the_owner_to_hubspot():
 
 
 def test_a_page_of_cards_takes_a_few_milliseconds():
-    payload = record("101", lastmodifieddate="2026-02-02T03:04:05.678Z", rfm_r="12", rfm_m="1", rfm_updated_at="2026-11-22T08:00:00Z")
+    payload = record(
+        "101", lastmodifieddate="2026-02-02T03:04:05.678Z", rfm_r="12", rfm_m="1", rfm_updated_at="2026-11-22T08:00:00Z"
+    )
     fastest = min(_timed(lambda: [schemas.customer(CONTACT, payload, REFS) for _ in range(100)]) for _ in range(5))
     assert fastest < 0.02
 

@@ -125,7 +125,7 @@ def _unpacked(keys: Int64, bits: int, earliest: int) -> Iterator[Rows]:
                 continue
         part = keys[start:stop]
         day = ((part & ((1 << bits) - 1)) + earliest).astype(np.int32)
-        yield Rows(part >> bits, day, np.zeros(0, dtype=np.int64), 0)
+        yield Rows(part >> bits, day, np.zeros(0, dtype=np.int64), wide=False)
         start, size = start + len(part), BLOCK_ROWS
 
 

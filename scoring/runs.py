@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from scoring.frames import Bool, Int32, Int64
 from scoring.sieve import Rows
-from scoring.sums import HALF_BITS, SAFE_AMOUNT, Sums
+from scoring.sums import HALF_BITS, Sums
 
 BLOCK_ROWS = 1 << 16
 
@@ -91,6 +91,7 @@ class TotalsOfRuns:
     _frequency: list[Int32] = field(default_factory=list)
     _low: list[Int64] = field(default_factory=list)
     _high: list[Int64 | None] = field(default_factory=list)
+    _scratch: Int64 = field(default_factory=lambda: np.empty(BLOCK_ROWS, dtype=np.int64))
 
     def add(self, rows: Rows, runs: Runs) -> None:
         """Count one block."""
@@ -98,9 +99,13 @@ class TotalsOfRuns:
         self._number.append(runs.number)
         self._last_day.append(rows.day[runs.ends])
         self._frequency.append(_sums_of_runs(inside.astype(np.int32), runs))
-        self._low.append(_sums_of_runs(rows.amount * inside, runs))
-        wide = rows.peak >= SAFE_AMOUNT
-        self._high.append(_sums_of_runs((rows.amount >> HALF_BITS) * inside, runs) if wide else None)
+        self._low.append(self._sums(rows.amount, inside, runs))
+        self._high.append(self._sums(rows.amount >> HALF_BITS, inside, runs) if rows.wide else None)
+
+    def _sums(self, amount: Int64, inside: Bool, runs: Runs) -> Int64:
+        if len(amount) > len(self._scratch):
+            self._scratch = np.empty(len(amount), dtype=np.int64)
+        return _sums_of_runs(np.multiply(amount, inside, out=self._scratch[: len(amount)]), runs)
 
     def totals(self) -> Totals:
         """All that was counted."""

@@ -11,17 +11,20 @@ import numpy as np
 
 from scoring.errors import BadFrame
 from scoring.frames import Bool, Int32, Int64, Orders
-from scoring.sums import Refunds
+from scoring.sums import SAFE_AMOUNT, Refunds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Orders that count, on or before the as-of day; an unknown amount stands as 0. `peak` is the largest amount."""
+    """Orders that count, on or before the as-of day; an unknown amount stands as 0.
+
+    `wide` says that some amount is so large that 64-bit sums might wrap.
+    """
 
     customer: Int64
     day: Int32
     amount: Int64
-    peak: int
+    wide: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -65,9 +68,10 @@ class Sieve:
         if orders.known is not None and not orders.known.all():
             self._unknown_customers.append(orders.customer[~orders.known])
             amount = np.where(orders.known, amount, 0)
-        if int(amount.min()) < 0:
+        bits = int(np.bitwise_or.reduce(amount))  # below 0 if any is, SAFE_AMOUNT or more if any is: one pass for both
+        if bits < 0:
             raise BadFrame("an order's amount is below 0; refunds have counts = False", column="amount")
-        return Rows(orders.customer, orders.day, amount, int(amount.max()))
+        return Rows(orders.customer, orders.day, amount, wide=bits >= SAFE_AMOUNT)
 
     def _put_aside(self, orders: Orders, refunds: Bool) -> None:
         refunds = refunds & (orders.day <= self.as_of) & (orders.day > self.as_of - self.window)

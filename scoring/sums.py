@@ -15,7 +15,7 @@ from scoring.errors import BadFrame
 from scoring.frames import MIN_PLACES, Bool, Int64
 
 HALF_BITS = 32
-SAFE_AMOUNT = 1 << 31
+SAFE_AMOUNT = 1 << 31  # a power of two: sieve.py recognises larger amounts by their bits
 _SAFE_HIGH = 1 << 29  # an upper half below it leaves the whole sum below 2**62, given fewer than 2**29 rows
 
 

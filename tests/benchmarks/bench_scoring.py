@@ -1,6 +1,6 @@
 """Scoring from memory against the read bound, the best plain numpy, and the peers that are installed.
 
-    python -m tests.benchmarks.bench_scoring [--orders 1000000 10000000] [--rounds 5]
+    python -m tests.benchmarks.bench_scoring [--orders 1000000 10000000] [--rounds 5] [--no-peers]
 
 Every way gets the same columns (customer, day, amount in hundredths) and must give the same scores. The ways
 take turns within a round, so that a busy moment hits all of them. Peers only aggregate; borders and scores
@@ -217,7 +217,7 @@ class Way:
     times: list[float] = field(default_factory=list)
 
 
-def ways(data: Shop, *, ordered: bool) -> list[Way]:
+def ways(data: Shop, *, ordered: bool, peers: bool) -> list[Way]:
     method = load_method("sales5")
     found = [
         Way(BOUND, lambda: [column.max() for column in data.columns]),
@@ -228,7 +228,9 @@ def ways(data: Shop, *, ordered: bool) -> list[Way]:
         found.append(Way("numpy: reduceat", lambda: numpy_reduceat(data)))
     found.append(Way(OURS, lambda: ours(data, method)))
     found.append(Way(OURS_WHOLE, lambda: ours_whole(data, method)))
-    found += [Way(name, build(data)) for name, (module, build) in PEERS.items() if importlib.util.find_spec(module)]
+    if peers:
+        installed = {name: build for name, (module, build) in PEERS.items() if importlib.util.find_spec(module)}
+        found += [Way(name, build(data)) for name, build in installed.items()]
     return found
 
 
@@ -275,11 +277,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--orders", type=int, nargs="+", default=[1_000_000, 10_000_000])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
     wanted = parser.parse_args()
     for orders in wanted.orders:
         for ordered in (True, False):
             data = shop(orders, ordered=ordered)
-            found = ways(data, ordered=ordered)
+            found = ways(data, ordered=ordered, peers=wanted.peers)
             measure(found, wanted.rounds)
             report(found, f"{orders:,} orders, {'sorted by customer and day' if ordered else 'shuffled'}")
             for way in found:

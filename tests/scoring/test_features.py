@@ -107,6 +107,7 @@ def test_sorted_rows_in_any_blocks_equal_the_brute_force(rows, block, cells):
 def test_unsorted_rows_in_any_blocks_equal_the_brute_force(rows, block):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scatter, "SCATTER_ROWS", block)
+        patch.setattr(scatter, "BLOCK_ROWS", block)
         patch.setattr(features, "BLOCK_ROWS", block)
         assert as_dict(summarise(orders(rows), as_of=AS_OF, window=WINDOW)) == expected(rows)
 

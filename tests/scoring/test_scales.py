@@ -45,6 +45,15 @@ def test_borders_of_small_numbers_equal_the_definition(numbers, count):
     assert quantile_borders(np.array(numbers, dtype=np.int32), count) == expected
 
 
+def test_borders_of_values_as_far_apart_as_64_bits_allow():
+    ends = [-(2**63), -(2**63) + 1, -1, 0, 2**63 - 2, 2**63 - 1]
+    assert quantile_borders(array(ends), 3) == (ends[1], ends[3])
+
+
+def test_one_enormous_value_does_not_blur_the_borders_of_the_others():
+    assert quantile_borders(array([*range(999), 10**18]), 5) == (199, 399, 599, 799)
+
+
 @given(values, bins)
 def test_order_of_values_does_not_move_borders(numbers, count):
     assert quantile_borders(array(numbers), count) == quantile_borders(array(numbers[::-1]), count)

@@ -15,6 +15,8 @@ from typing import Any, Protocol, TypeVar
 
 Answered = TypeVar("Answered")
 LaneState = dict[str, Any]
+_BASKET_S = 60.0
+"""Operating time is counted in minutes, and no call lasts longer than one."""
 _GUARD_S = 0.03
 """Added to every window: the vendor's clock and ours read the same second differently."""
 
@@ -54,6 +56,7 @@ class Operating:
     budget_s: float
     ease: float = 0.7
     stop: float = 0.88
+    full: float = 0.97
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,23 @@ def paused(state: LaneState, until: float) -> LaneState:
     return {**state, "paused_until": max(until, float(state.get("paused_until", 0.0)))}
 
 
+def probed(rule: Operating, state: LaneState, now: float) -> tuple[LaneState, float]:
+    """Seconds to wait before the next call of a method; after a reset, leave for one call only.
+
+    A reset takes only the oldest minute off the sum (https://apidocs.bitrix24.com/limits.html, read 2026-11), and how
+    much that was is told by the next answer. So one call goes first, and none before the second reset where the
+    sum might not leave room for it.
+    """
+    reset_at, used = float(state.get("reset_at", 0.0)), float(state.get("used", 0.0))
+    if now < reset_at or used < rule.stop * rule.budget_s:
+        return state, operating_wait(rule, state, now)
+    is_tight = used + float(state.get("cost", 0.0)) > rule.full * rule.budget_s
+    until = max(reset_at + _BASKET_S if is_tight else 0.0, float(state.get("paused_until", 0.0)))
+    if now < until:
+        return state, until - now
+    return {**state, "reset_at": now + _BASKET_S}, 0.0
+
+
 def operating_wait(rule: Operating, state: LaneState, now: float) -> float:
     """Seconds to wait before the next call of a method, from what the last answers reported."""
     reset_at = float(state.get("reset_at", 0.0))
@@ -189,7 +209,8 @@ class Budget:
         """The vendor reported a method's operating time so far, and the unix time of its reset."""
 
         def step(state: LaneState, now: float) -> tuple[LaneState, None]:
-            return {**state, "used": seconds, "reset_at": reset_at, "last_at": now}, None
+            cost = max(seconds - float(state.get("used", seconds)), 0.9 * float(state.get("cost", 0.0)))
+            return {**state, "used": seconds, "reset_at": reset_at, "last_at": now, "cost": cost}, None
 
         self.states.change(f"op:{operation}", step)
 
@@ -198,7 +219,4 @@ class Budget:
         if rule is None:
             return 0.0
 
-        def step(state: LaneState, now: float) -> tuple[LaneState, float]:
-            return state, operating_wait(rule, state, now)
-
-        return self.states.change(f"op:{operation}", step)
+        return self.states.change(f"op:{operation}", lambda state, now: probed(rule, state, now))

@@ -35,7 +35,6 @@ BUCKET, DRAIN_PER_S = 48, 2.0
 Two places are left free for the time that a request is on its way."""
 OPERATING_S = 480.0
 """Documented example of the execution seconds that a method may use in ten minutes (same page)."""
-_NEWS_FROM = 0.5
 _AIM_S = 15.0
 """A request is cut off at 60 s; batches are made so long that they take about this."""
 _ROUNDS = 6
@@ -230,7 +229,7 @@ class Client:
         if not isinstance(time, Mapping):
             return
         used, reset_at = time.get("operating"), time.get("operating_reset_at")
-        if isinstance(used, int | float) and isinstance(reset_at, int | float) and used >= _NEWS_FROM * OPERATING_S:
+        if isinstance(used, int | float) and isinstance(reset_at, int | float) and used > 0:
             self.budget.used(method, float(used), float(reset_at))
 
     def _target(self, call: Call, answer: Answer) -> Webhook | None:

@@ -29,7 +29,7 @@ from sandbox.hubspot.kinds import (
     Kind,
 )
 from sandbox.hubspot.links import Links
-from sandbox.hubspot.records import Author, Record, Records
+from sandbox.hubspot.records import Author, Record, Records, number_of
 from sandbox.hubspot.settings import Behaviour, Owner, Pipeline, Stage
 
 REQUIRED: Mapping[Kind, tuple[str, ...]] = {
@@ -159,7 +159,7 @@ class Account:
         return definition.accept(text, "" if record is None else record.values.get(name, ""))
 
     def _accept_owner(self, text: str) -> str:
-        owner = self.owners.get(int(text)) if text.isascii() and text.isdigit() else None
+        owner = self.owners.get(number_of(text))
         if owner is None or owner.archived:
             raise values.BadValueError("INVALID_OWNER_ID", f"Owner {text} does not exist or is not active")
         return text

@@ -15,7 +15,7 @@ from sandbox.hubspot.account import Account
 from sandbox.hubspot.body import Call
 from sandbox.hubspot.errors import Refused, invalid, missing_resource, not_found
 from sandbox.hubspot.kinds import CONTACT, Kind
-from sandbox.hubspot.records import Record
+from sandbox.hubspot.records import Record, number_of
 from sandbox.hubspot.view import view
 from sandbox.hubspot.writing import CREATE_KEYS, create, prepared
 from sandbox.web import Answer, json_answer
@@ -87,7 +87,7 @@ def _finder(call: Call, kind: Kind, id_property: str | None) -> Callable[[str], 
             raise invalid(f"{id_property} is not a unique property", "INVALID_ID_PROPERTY")
         return lambda asked: records.resolved(records.holder(id_property, asked) or -1)
     if call.flag("archived"):
-        return lambda asked: _archived(records.by_id.get(int(asked) if asked.isdigit() else -1))
+        return lambda asked: _archived(records.by_id.get(number_of(asked)))
     return records.resolved
 
 

@@ -9,10 +9,22 @@ from typing import Any
 from sandbox.faults import Faults
 from sandbox.hubspot.account import Account
 from sandbox.hubspot.errors import invalid
-from sandbox.hubspot.records import Author
+from sandbox.hubspot.records import Author, number_of
 from sandbox.web import Request
 
 BATCH = 100
+_TEXTS = (
+    "objectWriteTraceId query idProperty name label type fieldType groupName description propertyName operator value"
+    " highValue associationCategory direction referencedObjectType calculationFormula"
+)
+_LISTS = "associations filterGroups filters sorts inputs types options values propertiesWithHistory"
+_NUMBERS = "displayOrder associationTypeId limit"
+_FLAGS = "hidden formField hasUniqueValue externalOptions archived"
+_TYPES: Mapping[str, type] = {
+    key: type_
+    for keys, type_ in ((_TEXTS, str), (_LISTS, list), (_NUMBERS, int), (_FLAGS, bool))
+    for key in keys.split()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +55,34 @@ class Call:
     def count(self, name: str, default: int, most: int) -> int:
         """A page size; raises 400 when it is none, or too large."""
         text = self.one(name, str(default))
-        if not text.isdigit() or not 0 < int(text) <= most:
+        if not 0 < number_of(text) <= most:
             raise invalid(f"{name} must be between 1 and {most}", "INVALID_PAGE_SIZE")
         return int(text)
 
     def cursor(self) -> int:
         """`after`; raises 400 when it was not ours."""
         text = self.one("after", "0") or "0"
-        if not text.isdigit():
-            raise invalid("The given after cursor is not valid", "INVALID_AFTER")
-        return int(text)
+        return offset(text)
 
 
 def check_keys(data: object, allowed: Iterable[str], required: Iterable[str] = ()) -> Mapping[str, Any]:
-    """`data` as an object that has only `allowed` keys and all `required` ones."""
+    """`data` as an object with only `allowed` keys, all `required` ones, and values of the right type.
+
+    A null stands for an absent key.
+    """
     if not isinstance(data, dict):
         raise invalid("Invalid input JSON on line 1, column 1: Cannot deserialize value: an object was expected")
     unknown = sorted(set(data) - set(allowed))
     if unknown:
         raise invalid(f'Invalid input JSON on line 1, column 1: Unrecognized field "{unknown[0]}"')
-    missing = [name for name in required if data.get(name) is None]
+    given = {key: value for key, value in data.items() if value is not None}
+    missing = [name for name in required if name not in given]
     if missing:
         raise invalid(f"Invalid input JSON on line 1, column 1: Some required fields were not set: {missing}")
-    return data
+    wrong = [key for key, value in given.items() if key in _TYPES and type(value) is not _TYPES[key]]
+    if wrong:
+        raise invalid(f'Invalid input JSON on line 1, column 1: Cannot deserialize value of "{wrong[0]}"')
+    return given
 
 
 def read(request: Request, allowed: Iterable[str], required: Iterable[str] = ()) -> Mapping[str, Any]:
@@ -94,6 +111,14 @@ def inputs(
             "BATCH_SIZE_EXCEEDED",
         )
     return [check_keys(item, allowed, required) for item in given]
+
+
+def offset(after: object) -> int:
+    """A cursor, which is a number in text; raises 400."""
+    number = number_of(str(after))
+    if number < 0:
+        raise invalid("The given after cursor is not valid", "INVALID_AFTER")
+    return number
 
 
 def texts(value: object, what: str) -> list[str]:

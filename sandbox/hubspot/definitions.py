@@ -178,7 +178,7 @@ class Definitions:
             unique=unique,
             hidden=bool(data.get("hidden", False)),
             form_field=bool(data.get("formField", False)),
-            display_order=int(data.get("displayOrder", -1)),
+            display_order=data.get("displayOrder", -1),
             owner=data.get("referencedObjectType") == "OWNER",
             created_ms=now_ms,
             updated_ms=now_ms,
@@ -202,7 +202,7 @@ class Definitions:
         definition.group = data.get("groupName", definition.group)
         definition.hidden = bool(data.get("hidden", definition.hidden))
         definition.form_field = bool(data.get("formField", definition.form_field))
-        definition.display_order = int(data.get("displayOrder", definition.display_order))
+        definition.display_order = data.get("displayOrder", definition.display_order)
         definition.updated_ms = now_ms
         return definition
 
@@ -233,7 +233,7 @@ class Definitions:
                 sub_category="Properties.GROUP_WITH_NAME_EXISTS",
                 context={"name": (name,)},
             )
-        self.groups[name] = Group(name, _needed(data, "label"), int(data.get("displayOrder", -1)))
+        self.groups[name] = Group(name, _needed(data, "label"), data.get("displayOrder", -1))
         return self.groups[name]
 
     def archive_group(self, name: str) -> None:
@@ -256,6 +256,12 @@ def _needed(data: Mapping[str, Any], key: str) -> str:
     return value
 
 
+def _order(value: object) -> int:
+    if not isinstance(value, int):
+        raise invalid('Invalid input JSON on line 1, column 1: Cannot deserialize value of "displayOrder"')
+    return value
+
+
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise invalid("Names are lower-case letters, digits and underscores, beginning with a letter.", "INVALID_NAME")
@@ -275,11 +281,11 @@ def _check_create(data: Mapping[str, Any], groups: Mapping[str, Group]) -> None:
     _check_pair(data["type"], data["fieldType"])
     if data["groupName"] not in groups:
         raise invalid(f'Property group "{data["groupName"]}" does not exist', "GROUP_DOES_NOT_EXIST")
-    options = data.get("options", [])
+    options = _options(data.get("options", []))
     choice = data["type"] == "enumeration" and data["fieldType"] != "calculation_equation"
     if choice and not options and not data.get("externalOptions"):
         raise invalid("An enumeration needs options.", "INVALID_OPTIONS")
-    booleans = sorted(str(option.get("value")) for option in options)
+    booleans = sorted(option["value"] for option in options)
     if data["type"] == "bool" and booleans != ["false", "true"]:
         raise invalid("A boolean has exactly the options true and false.", "INVALID_OPTIONS")
     if options and data["type"] not in {"enumeration", "bool"}:
@@ -287,12 +293,14 @@ def _check_create(data: Mapping[str, Any], groups: Mapping[str, Group]) -> None:
 
 
 def _options(given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    if not all(isinstance(option, Mapping) for option in given):
+        raise invalid("Invalid input JSON on line 1, column 1: options must be objects")
     options = [
         {
             "label": _needed(option, "label"),
             "value": _needed(option, "value"),
             "description": option.get("description", ""),
-            "displayOrder": int(option.get("displayOrder", -1)),
+            "displayOrder": _order(option.get("displayOrder", -1)),
             "hidden": bool(option.get("hidden", False)),
         }
         for option in given

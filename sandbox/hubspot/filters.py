@@ -16,7 +16,7 @@ from sandbox.hubspot import body, values
 from sandbox.hubspot.account import Account
 from sandbox.hubspot.errors import invalid
 from sandbox.hubspot.kinds import BY_NAME, Kind
-from sandbox.hubspot.records import Record
+from sandbox.hubspot.records import Record, number_of
 
 Test = Callable[[Record], bool]
 Comparable = Decimal | int | str
@@ -162,5 +162,5 @@ def _linked(account: Account, kind: Kind, one: Mapping[str, Any]) -> Test:
     given = one.get("values") or [one.get("value")]
     if target is None or one["operator"] not in {"EQ", "IN"}:
         raise invalid(f"Unknown property: {one['propertyName']}", "UNKNOWN_PROPERTY")
-    wanted = {int(text) for text in given if isinstance(text, str) and text.isdigit()}
+    wanted = {number_of(text) for text in given if isinstance(text, str)}
     return lambda record: not wanted.isdisjoint(account.links.of(kind, record.id, target))

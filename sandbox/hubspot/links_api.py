@@ -14,6 +14,7 @@ from sandbox.hubspot.batch_api import complete
 from sandbox.hubspot.body import Call
 from sandbox.hubspot.errors import Refused, invalid, missing_resource, not_found
 from sandbox.hubspot.kinds import DEFAULT_LINK, LINK_BY_ID, LINK_TYPES, Kind, LinkType
+from sandbox.hubspot.records import number_of
 from sandbox.hubspot.writing import link_type
 from sandbox.web import Answer, json_answer
 
@@ -44,7 +45,7 @@ def record_links(call: Call, kind: Kind, record_id: str, rest: Sequence[str]) ->
             _replace(call, [link_type(spec, kind, other) for spec in specs], record.id, to)
             return json_answer({"fromObjectId": record.id, "toObjectId": to, "labels": []}, 201)
         case ("DELETE", str(target), str(target_id)):
-            call.account.links.remove(kind, record.id, call.account.kind(target), int(target_id))
+            call.account.links.remove(kind, record.id, call.account.kind(target), number_of(target_id))
             call.account.touch()
             return Answer(204)
         case _:
@@ -94,12 +95,9 @@ def _read(call: Call, source: Kind, target: Kind) -> Answer:
     results, errors = [], []
     for item in body.inputs(data, ("id", "after"), most=READ_BATCH):
         asked = body.identifier(item["id"])
-        start = str(item.get("after") or "0")
-        if not start.isdigit():
-            raise invalid("The given after cursor is not valid", "INVALID_AFTER")
-        number = int(asked) if asked.isdigit() else -1
+        number, start = number_of(asked), body.offset(item.get("after") or "0")
         limit = call.account.behaviour.association_page
-        links, after = _page(call, source, number, target, start=int(start), limit=limit)
+        links, after = _page(call, source, number, target, start=start, limit=limit)
         if links:
             results.append({"from": {"id": asked}, "to": links, **_paging(after)})
         elif call.account.behaviour.no_links_is_error:
@@ -182,13 +180,19 @@ def _create_default(call: Call, source: Kind, target: Kind) -> Answer:
     return complete(call.account, [_created(source, one, target, other) for _, one, other in pairs])
 
 
+def _list_of(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise invalid('Invalid input JSON on line 1, column 1: Cannot deserialize value of "to"')
+    return value
+
+
 def _archive(call: Call, source: Kind, target: Kind) -> Answer:
     data = body.read(call.request, ("inputs",), ("inputs",))
     for item in body.inputs(data, ("from", "to"), ("from", "to"), CREATE_BATCH):
         one = body.identifier(body.check_keys(item["from"], ("id",), ("id",))["id"])
-        for end in item["to"]:
+        for end in _list_of(item["to"]):
             other = body.identifier(body.check_keys(end, ("id",), ("id",))["id"])
-            call.account.links.remove(source, int(one), target, int(other))
+            call.account.links.remove(source, number_of(one), target, number_of(other))
     call.account.touch()
     return Answer(204)
 

@@ -14,7 +14,7 @@ from sandbox.hubspot.body import Call
 from sandbox.hubspot.errors import Refused, invalid, missing_resource, not_found
 from sandbox.hubspot.kinds import COMPANY, CONTACT, DEAL, Kind
 from sandbox.hubspot.links_api import record_links
-from sandbox.hubspot.records import Record
+from sandbox.hubspot.records import Record, number_of
 from sandbox.hubspot.search_api import search
 from sandbox.hubspot.view import View, view
 from sandbox.hubspot.writing import CREATE_KEYS, create
@@ -93,7 +93,7 @@ def _addressed(call: Call, kind: Kind, record_id: str) -> Record:
             raise invalid(f"{name} is not a unique property", "INVALID_ID_PROPERTY")
         return call.account.find(kind, records.holder(name, record_id) or record_id + "?")
     if call.flag("archived"):
-        record = records.by_id.get(int(record_id)) if record_id.isdigit() else None
+        record = records.by_id.get(number_of(record_id))
         if record is None or record.archived_ms is None:
             raise not_found(kind.singular, record_id)
         return record

@@ -139,7 +139,7 @@ def _groups(call: Call, definitions: Definitions, rest: Sequence[str]) -> Answer
         case ("PATCH", str(name)):
             group, data = definitions.find_group(name), body.read(call.request, GROUP)
             group.label = data.get("label", group.label)
-            group.display_order = int(data.get("displayOrder", group.display_order))
+            group.display_order = data.get("displayOrder", group.display_order)
             return json_answer(group.body())
         case ("DELETE", str(name)):
             definitions.archive_group(name)

@@ -9,6 +9,8 @@ from itertools import islice
 
 from sandbox.hubspot.kinds import Kind
 
+MAX_DIGITS = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Author:
@@ -98,12 +100,12 @@ class Records:
 
     def live(self, record_id: str | int) -> Record | None:
         """A record that is not archived, by its own id."""
-        record = self.by_id.get(_number(record_id))
+        record = self.by_id.get(number_of(record_id))
         return None if record is None or record.archived_ms is not None else record
 
     def resolved(self, record_id: str | int) -> Record | None:
         """The same, but a merged id leads to its winner."""
-        number = _number(record_id)
+        number = number_of(record_id)
         while number in self.forward:
             number = self.forward[number]
         return self.live(number)
@@ -169,8 +171,8 @@ class Records:
             del held[value]
 
 
-def _number(record_id: str | int) -> int:
+def number_of(record_id: str | int) -> int:
     """-1, which nobody has, for what is no id."""
     if isinstance(record_id, int):
         return record_id
-    return int(record_id) if record_id.isascii() and record_id.isdigit() else -1
+    return int(record_id) if len(record_id) < MAX_DIGITS and record_id.isascii() and record_id.isdigit() else -1

@@ -45,10 +45,7 @@ def search(call: Call, kind: Kind) -> Answer:
 
 
 def _offset(after: object) -> int:
-    text = "0" if after in {None, ""} else str(after)
-    if not text.isdigit():
-        raise invalid("after must be an integer", "INVALID_AFTER")
-    return int(text)
+    return 0 if after is None or after == "" else body.offset(after)
 
 
 def _limit(given: object) -> int:

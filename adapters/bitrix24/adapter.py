@@ -18,7 +18,19 @@ from typing import Any, ClassVar
 
 from adapters.batches import chunks, settle_each
 from adapters.bitrix24 import schemas
-from adapters.bitrix24.client import COMMANDS, PAGE, Client, Command, Listing, Pace, Reply, Stretch, as_map, row_id
+from adapters.bitrix24.client import (
+    COMMANDS,
+    DRAIN_PER_S,
+    PAGE,
+    Client,
+    Command,
+    Listing,
+    Pace,
+    Reply,
+    Stretch,
+    as_map,
+    row_id,
+)
 from adapters.bitrix24.schemas import DEAL, ENTITY, Card, UserField
 from adapters.budget import States
 from adapters.contract import (
@@ -150,6 +162,7 @@ class Bitrix24:
             write_batch=COMMANDS,
             task_batch=COMMANDS,
             in_flight=2,
+            requests_per_second=DRAIN_PER_S,
             sources=frozenset({OrderSource.DEALS, OrderSource.ORDERS}),
         )
 

@@ -35,7 +35,7 @@ BUCKET, DRAIN_PER_S = 48, 2.0
 Two places are left free for the time that a request is on its way."""
 OPERATING_S = 480.0
 """Documented example of the execution seconds that a method may use in ten minutes (same page)."""
-_AIM_S = 15.0
+_AIM_S = 25.0
 """A request is cut off at 60 s; batches are made so long that they take about this."""
 _ROUNDS = 6
 _HEADERS = {"Accept": "application/json", "User-Agent": "rfm-connector/0.1"}
@@ -114,7 +114,7 @@ class Listing:
 
 @dataclass(slots=True)
 class Pace:
-    """How many commands to put into one hit: as many as should take about 15 s, from what the last hit took."""
+    """How many commands to put into one hit: as many as should take about 25 s, from what the last hit took."""
 
     length: int = COMMANDS
     most: int = COMMANDS

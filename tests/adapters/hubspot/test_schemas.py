@@ -309,7 +309,7 @@ def test_options_carry_stable_values_and_a_flag_has_yes_and_no():
 )
 def test_a_property_of_another_type_is_a_conflict_that_names_it_and_what_to_do(type_, found):
     existing = schemas.property_of({"name": "rfm_x", "label": "X", "type": found[0], "fieldType": found[1]})
-    with pytest.raises(Conflict, match="rfm_x.*delete it"):
+    with pytest.raises(Conflict, match=r"rfm_x.*delete it"):
         schemas.check_type(FieldSpec("x", type_, "X"), existing, CONTACT)
 
 

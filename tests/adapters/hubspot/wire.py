@@ -23,7 +23,7 @@ def answer(body=None, status=200, **headers):
 
 
 class Wire:
-    """`on(end of path, *answers)`: the last answer repeats. Answers are bodies, `Answer`s, functions of the call, LOST."""
+    """`on(end of path, *answers)`: the last one repeats. Answers are bodies, `Answer`s, functions of the call, LOST."""
 
     def __init__(self):
         self.calls = []

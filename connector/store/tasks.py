@@ -29,8 +29,10 @@ def add_planned(session: Session, rows: Sequence[dict[str, Any]]) -> int:
     """Plan tasks; one that exists already (same key, or same customer, rule and event) is left as it is."""
     if not rows:
         return 0
-    statement = insert(TaskRow).values(list(rows)).on_conflict_do_nothing()
-    return int(session.execute(statement).rowcount)  # type: ignore[attr-defined]
+    before = session.scalar(select(func.count()).select_from(TaskRow).where(TaskRow.portal_id == rows[0]["portal_id"]))
+    session.execute(insert(TaskRow).on_conflict_do_nothing(), list(rows))
+    after = session.scalar(select(func.count()).select_from(TaskRow).where(TaskRow.portal_id == rows[0]["portal_id"]))
+    return int(after or 0) - int(before or 0)
 
 
 def open_tasks(session: Session, portal_id: int, limit: int) -> list[OpenTask]:

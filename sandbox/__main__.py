@@ -1,4 +1,4 @@
-"""`python -m sandbox [--faults RATE] [--port N]`: the Northwind shop in every emulated CRM, until interrupted.
+"""`python -m sandbox [--faults RATE] [--port N] [--shop NAME]`: the emulated CRMs, until interrupted.
 
 One JSON line per portal on standard output: `crm`, `url` (what `connect` takes), `token`.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from importlib import import_module
 from importlib.util import find_spec
@@ -17,22 +17,23 @@ from typing import cast
 
 from sandbox.clock import RealClock
 from sandbox.faults import Faults
-from sandbox.northwind import northwind_shop
 from sandbox.portal import Portal
 from sandbox.server import serve
 from sandbox.shop import Shop
+from sandbox.shops import EVERYWHERE, demo_shops
 
 CRMS = ("amocrm", "bitrix24", "hubspot")
 
 
-def portals(shop: Shop, fault_rate: float, seed: int = 1) -> Iterator[Portal]:
-    """A fresh portal of every CRM whose emulator is installed."""
+def portals(shop: Shop | Mapping[str, Shop], fault_rate: float, seed: int = 1) -> Iterator[Portal]:
+    """A fresh portal of every CRM whose emulator is installed: with the same shop in each, or with its own."""
     for crm in CRMS:
         if find_spec(f"sandbox.{crm}") is not None:
             faults = Faults.all(seed, fault_rate) if fault_rate else Faults.none()
             create = import_module(f"sandbox.{crm}").create_portal
             token = f"sandbox-{crm}-token"
-            yield cast("Portal", create(shop, clock=RealClock(), limits=True, faults=faults, token=token))
+            inside = shop if isinstance(shop, Shop) else shop[crm]
+            yield cast("Portal", create(inside, clock=RealClock(), limits=True, faults=faults, token=token))
 
 
 def main(arguments: Sequence[str] | None = None, stop: Event | None = None) -> int:
@@ -40,10 +41,11 @@ def main(arguments: Sequence[str] | None = None, stop: Event | None = None) -> i
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     parser.add_argument("--faults", type=float, default=0.0, metavar="RATE", help="0.05 = each kind, 5 %% of calls")
     parser.add_argument("--port", type=int, default=0, help="first port; the others follow. 0 takes free ones")
+    parser.add_argument("--shop", choices=sorted(EVERYWHERE), help="one shop for all; otherwise each CRM has its own")
     options = parser.parse_args(arguments)
-    shop = northwind_shop(RealClock().now().date())
+    shops = demo_shops(RealClock().now().date(), options.shop)
     with ExitStack() as running:
-        for place, portal in enumerate(portals(shop, options.faults)):
+        for place, portal in enumerate(portals(shops, options.faults)):
             server = running.enter_context(serve(portal.app, options.port and options.port + place))
             line = {"crm": portal.crm, "url": portal.connect_url(server.url), "token": portal.token}
             sys.stdout.write(json.dumps(line) + "\n")

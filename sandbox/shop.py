@@ -17,11 +17,12 @@ DealStatus = Literal["won", "lost", "open"]
 
 @dataclass(frozen=True, slots=True)
 class Team:
-    """A group of managers; `lead_id` is the manager who leads it."""
+    """A group of managers; `lead_id` is the manager who leads it, `parent_id` the team it is a part of."""
 
     id: int
     name: str
     lead_id: int | None = None
+    parent_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

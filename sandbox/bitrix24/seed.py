@@ -63,7 +63,7 @@ def _departments(shop: words.Shop) -> Iterator[Department]:
     root = _root_id(shop)
     yield Department(id=root, name="Company")
     for team in shop.teams:
-        yield Department(id=team.id, name=team.name, parent=root, head=team.lead_id)
+        yield Department(id=team.id, name=team.name, parent=team.parent_id or root, head=team.lead_id)
 
 
 def _currencies(shop: words.Shop) -> Iterator[Currency]:

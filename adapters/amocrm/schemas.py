@@ -488,11 +488,11 @@ _STATUSES: dict[Any, OrderStatus] = {WON: OrderStatus.WON, LOST: OrderStatus.LOS
 def _budget(row: Json) -> Decimal | None:
     """None when there is none. `price` drops kopecks, so the newer key goes first.
 
-    amoCRM shows 0 for a budget that nobody entered, so 0 is no amount here
+    An empty budget may come as null or as 0; which of them means "none" is the portal's setting
     (https://www.amocrm.ru/developers/content/crm_platform/leads-api, read 2026-11).
     """
     value = row.get("price_with_minor_units")
-    return decimal(row.get("price") if value is None else value, "leads.price") or None
+    return decimal(row.get("price") if value is None else value, "leads.price")
 
 
 @dataclass(frozen=True, slots=True)

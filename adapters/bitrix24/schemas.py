@@ -244,13 +244,13 @@ def deal_status(row: Row, semantics: Callable[[], Mapping[str, str]]) -> OrderSt
 
 
 def deal(row: Row, status: OrderStatus, zone: Callable[[], tzinfo], lines: Sequence[OrderLine] | None) -> Order:
-    """A deal. Bitrix24 stores no amount as 0 and cannot tell the two apart: 0 is read as "no amount"."""
+    """A deal. An empty amount may come as null or as 0; which of them means "none" is the portal's setting."""
     return Order(
         source=OrderSource.DEALS,
         external_id=required(row, "id"),
         status=status,
         at=None if status is OrderStatus.OPEN else _closed_at(row, zone),
-        amount=decimal(row.get("opportunity"), "items[].opportunity") or None,
+        amount=decimal(row.get("opportunity"), "items[].opportunity"),
         currency=row.get("currencyId") or None,
         company_id=identifier(row.get("companyId")),
         contact_id=identifier(row.get("contactId")),

@@ -465,13 +465,14 @@ def _derived(portal: Portal, alias: str, gone: str, source: str) -> str:
     """The four derived columns of an order row, in the order customer, day, units, weight."""
     who = _CUSTOMER_RULES[str(portal.settings.get("customer", "company_or_contact"))]
     sources = ", ".join(f"'{OrderSource(name).value}'" for name in order_sources(portal))
+    zero = f" OR {alias}.amount = 0" if portal.settings.get("zero_amount") == "absent" else ""
     known = f"u.units IS NOT NULL AND abs(u.units) < {_UNITS_LIMIT}"
     return (
         f"CASE WHEN {alias}.status = 'won' AND NOT {gone} AND {alias}.at IS NOT NULL AND {source} IN ({sources})"
         f" THEN {who} END AS customer,"
         f" ({alias}.at AT TIME ZONE {sql_zone(portal.time_zone)})::date - DATE '1970-01-01' AS day,"
         f" CASE WHEN {known} THEN u.units::bigint ELSE 0 END AS units,"
-        f" (CASE WHEN {alias}.amount IS NULL THEN {Weight.NO_AMOUNT}"
+        f" (CASE WHEN {alias}.amount IS NULL{zero} THEN {Weight.NO_AMOUNT}"
         f" WHEN {alias}.amount <= 0 THEN CASE WHEN {known} THEN {Weight.REFUND} ELSE {Weight.REFUND_NO_RATE} END"
         f" WHEN {known} THEN {Weight.ORDER} ELSE {Weight.NO_RATE} END)::smallint AS weight"
     )

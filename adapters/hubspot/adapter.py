@@ -7,7 +7,6 @@ What vanished: the lists of archived records, and a count by the search index fo
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -33,14 +32,9 @@ from adapters.contract import (
     PortalInfo,
 )
 from adapters.errors import (
-    BatchRefused,
-    Conflict,
-    Interrupted,
     InvalidValue,
     Rejected,
     ScopeMissing,
-    Transient,
-    Unavailable,
     Unpaid,
     Unsupported,
 )
@@ -50,21 +44,18 @@ from adapters.hubspot.client import (
     COMPANIES,
     CONTACTS,
     DEALS,
-    INDEX_CAP,
     LINE_ITEMS,
     ORDERS,
-    TASKS,
     Client,
     Json,
     Link,
-    Mark,
-    Quiet,
-    between,
-    changes_body,
     results_of,
 )
-from adapters.hubspot.faults import Complaint, complaints
+from adapters.hubspot.faults import refusals, unsettled
+from adapters.hubspot.places import INDEX_CAP, Mark, Quiet, between, changes_body
+from adapters.hubspot.provision import Provision
 from adapters.hubspot.schemas import MODIFIED, OBJECTS, SOURCES, Stages, Ties
+from adapters.hubspot.tasks import Tasks
 from adapters.records import (
     CRM,
     Customer,
@@ -81,10 +72,8 @@ from adapters.transport import Transport
 
 _LISTS_TOGETHER = 4
 """List pages whose line items are read at once, so that the calls of 100 are full ones."""
-_TASK_TRIES = 4
 _BUSY_TRIES = 4
 _NOT_HERE = (ScopeMissing, Unpaid, Rejected)
-_MARKER = re.compile(r"RFM#([^\s<>&\"]+)")
 
 
 def _now() -> datetime:
@@ -100,6 +89,8 @@ class HubSpot:
         self, access: PortalAccess, transport: Transport, states: States, *, now: Callable[[], datetime] = _now
     ) -> None:
         self._client = Client(access, transport, states, now)
+        self._provision = Provision(self._client)
+        self._tasks = Tasks(self._client)
         self._account: PortalInfo | None = None
         self._stages: Stages | None = None
         self._capabilities: Capabilities | None = None
@@ -344,70 +335,23 @@ class HubSpot:
         middle = len(held) // 2
         return self._missing(kind, held[:middle]) | self._missing(kind, held[middle:])
 
-    # --- fields ------------------------------------------------------------------------------------------------
+    # --- fields and tasks --------------------------------------------------------------------------------------
 
     def plan_fields(self, specs: Sequence[FieldSpec], known: FieldMap | None) -> list[FieldStep]:
         """See `Sink.plan_fields`. Raises `Conflict` like `ensure_fields`."""
-        steps: list[FieldStep] = []
-        for kind in OBJECTS:
-            found = self._definitions(kind)
-            missing = _missing_specs(kind, specs, found, _stored(known, kind))
-            if missing and not self._has_group(kind):
-                steps.append(FieldStep(kind, "group", "create", f"property group {schemas.GROUP['name']}"))
-            for spec in specs:
-                if spec in missing:
-                    steps.append(FieldStep(kind, spec.key, "create", f"property {schemas.property_name(spec.key)}"))
-                elif more := schemas.missing_options(spec, _find(spec, found, _stored(known, kind)) or {}):
-                    options = ", ".join(option["value"] for option in more)
-                    steps.append(FieldStep(kind, spec.key, "extend", f"options {options}"))
-        return steps
+        return self._provision.plan(specs, known)
 
     def ensure_fields(self, specs: Sequence[FieldSpec], known: FieldMap | None) -> FieldMap:
         """See `Sink.ensure_fields`. Property names never change in HubSpot, so they are the ids."""
-        return FieldMap({kind: self._ensure_kind(kind, specs, _stored(known, kind)) for kind in OBJECTS})
+        return self._provision.ensure(specs, known)
 
-    def _ensure_kind(
-        self, kind: CustomerKind, specs: Sequence[FieldSpec], stored: Mapping[str, FieldRef]
-    ) -> dict[str, FieldRef]:
-        found = self._definitions(kind)
-        missing = _missing_specs(kind, specs, found, stored)
-        if missing:
-            found = self._create_properties(kind, missing)
-            still = _missing_specs(kind, specs, found, stored)
-            if still:
-                names = ", ".join(schemas.property_name(spec.key) for spec in still)
-                raise Conflict(f"HubSpot has taken the {kind.value} properties {names} but does not list them")
-        refs: dict[str, FieldRef] = {}
-        for spec in specs:
-            existing = found[_name(spec, found, stored)]
-            more = schemas.missing_options(spec, existing)
-            if more:
-                # A PATCH replaces the whole list: options that exist are sent along unchanged.
-                self._client.set_options(OBJECTS[kind], existing["name"], [*(existing["options"] or ()), *more])
-            refs[spec.key] = schemas.field_ref(existing, spec)
-        return refs
+    def create_tasks(self, drafts: Sequence[TaskDraft]) -> list[Outcome]:
+        """See `Sink.create_tasks`."""
+        return self._tasks.create(drafts)
 
-    def _create_properties(self, kind: CustomerKind, specs: Sequence[FieldSpec]) -> dict[str, Json]:
-        """Create in one call; what it refuses, perhaps because another run made it meanwhile, one by one."""
-        objects = OBJECTS[kind]
-        if not self._has_group(kind):
-            with contextlib.suppress(Conflict):
-                self._client.create_group(objects, schemas.GROUP)
-        with contextlib.suppress(BatchRefused):
-            self._client.create_properties(objects, [schemas.definition(spec) for spec in specs])
-        found = self._definitions(kind)
-        missing = [spec for spec in specs if schemas.property_name(spec.key) not in found]
-        for spec in missing:
-            with contextlib.suppress(Conflict):
-                self._client.create_property(objects, schemas.definition(spec))
-        return self._definitions(kind) if missing else found
-
-    def _definitions(self, kind: CustomerKind) -> dict[str, Json]:
-        checked = (schemas.property_of(payload) for payload in self._client.properties(OBJECTS[kind]))
-        return {each["name"]: each for each in checked}
-
-    def _has_group(self, kind: CustomerKind) -> bool:
-        return any(group.get("name") == schemas.GROUP["name"] for group in self._client.groups(OBJECTS[kind]))
+    def find_tasks(self, drafts: Sequence[TaskDraft]) -> dict[str, str]:
+        """See `Sink.find_tasks`."""
+        return self._tasks.find(drafts)
 
     # --- scores ------------------------------------------------------------------------------------------------
 
@@ -430,100 +374,19 @@ class HubSpot:
     ) -> list[Outcome]:
         """One call; cards that another writer holds are sent again, at most `tries` times."""
         body = self._client.update(OBJECTS[kind], [_update(change, refs) for change in changes])
-        outcomes = {schemas.record_id(result, kind.value): _kept(result) for result in results_of(body)}
-        refusals = _refusals(body)
-        busy = tries > 0 and any(refusal.is_busy for refusal in refusals)
-        for refusal in refusals:
+        outcomes = {schemas.record_id(result, kind.value): schemas.kept(result) for result in results_of(body)}
+        told = refusals(body)
+        busy = tries > 0 and any(refusal.is_busy for refusal in told)
+        for refusal in told:
             if not (busy and refusal.is_busy):
-                outcomes = {**dict.fromkeys(refusal.ids, _refused(refusal)), **outcomes}
+                refused = Outcome(ok=False, field=refusal.field, reason=refusal.reason)
+                outcomes = {**dict.fromkeys(refusal.ids, refused), **outcomes}
         rest = [change for change in changes if change.customer.external_id not in outcomes]
         if rest and not busy and len(rest) == len(changes):
-            raise _unsettled(refusals, len(changes))
+            raise unsettled(told, len(changes))
         again = settle_each(rest, partial(self._write, kind, refs, tries=tries - busy))
         outcomes.update({change.customer.external_id: one for change, one in zip(rest, again, strict=True)})
         return [outcomes[change.customer.external_id] for change in changes]
-
-    # --- tasks -------------------------------------------------------------------------------------------------
-
-    def create_tasks(self, drafts: Sequence[TaskDraft]) -> list[Outcome]:
-        """See `Sink.create_tasks`."""
-        return [replace(outcome, field=None) for outcome in settle_each(drafts, self._create_surely)]
-
-    def find_tasks(self, drafts: Sequence[TaskDraft]) -> dict[str, str]:
-        """See `Sink.find_tasks`. Goes by the customers' associations, since the search index lags; newest first."""
-        ids: set[str] = set()
-        for kind, objects in OBJECTS.items():
-            customers = _once([draft.customer.external_id for draft in drafts if draft.customer.kind is kind])
-            if customers:
-                links = self._client.links(objects, [TASKS], customers)[TASKS]
-                ids |= {link.to for each in links.values() for link in each}
-        wanted = {draft.key for draft in drafts}
-        found: dict[str, str] = {}
-        for part in chunks(sorted(ids, key=schemas.numeric, reverse=True), BATCH):
-            for payload in self._client.read(TASKS, part, ("hs_task_body",)):
-                key = _key_of(payload)
-                if key in wanted:
-                    found[key] = schemas.record_id(payload, TASKS)
-            if len(found) == len(wanted):
-                break
-        return found
-
-    def _create_surely(self, drafts: Sequence[TaskDraft]) -> list[Outcome]:
-        """Create tasks; after a lost answer look for them and create only those that are missing.
-
-        Raises `BatchRefused` only when none of the drafts exists, so that halving makes none twice.
-        """
-        done: dict[str, Outcome] = {}
-        refusals: list[Complaint] = []
-        lost: Transient | None = None
-        for _ in range(_TASK_TRIES):
-            rest = [draft for draft in drafts if draft.key not in done]
-            not_made: frozenset[str] = frozenset()
-            try:
-                refusals, lost = self._create_once(rest, done), None
-                not_made = frozenset(key for refusal in refusals if refusal.is_busy for key in refusal.traces)
-            except (Interrupted, Unavailable) as error:
-                lost = error
-            except BatchRefused:
-                if not done:
-                    raise
-                lost = None
-                break
-            doubtful = [draft for draft in rest if draft.key not in done and draft.key not in not_made]
-            found = self.find_tasks(doubtful) if doubtful else {}
-            done.update({key: Outcome(ok=True, external_id=task_id) for key, task_id in found.items()})
-            if len(done) == len(drafts):
-                break
-        return self._rest_settled(drafts, done, refusals, lost)
-
-    def _create_once(self, drafts: Sequence[TaskDraft], done: dict[str, Outcome]) -> list[Complaint]:
-        """One call. Enters in `done` what it settles, and returns what it complains of."""
-        body = self._client.create(TASKS, [schemas.task(draft) for draft in drafts])
-        keys = {draft.key for draft in drafts}
-        made = {_key_of(result): _kept(result) for result in results_of(body)}
-        refusals = _refusals(body)
-        for refusal in refusals:
-            if not refusal.is_busy:
-                made = {**dict.fromkeys(refusal.traces, Outcome(ok=False, reason=refusal.reason)), **made}
-        done.update({key: outcome for key, outcome in made.items() if key in keys})
-        return refusals
-
-    def _rest_settled(
-        self,
-        drafts: Sequence[TaskDraft],
-        done: dict[str, Outcome],
-        refusals: Sequence[Complaint],
-        lost: Transient | None,
-    ) -> list[Outcome]:
-        """Outcomes of all drafts; those that are still open and do not exist are tried in smaller batches."""
-        rest = [draft for draft in drafts if draft.key not in done]
-        if rest and lost is not None:
-            raise Interrupted("HubSpot does not say whether tasks were created") from lost
-        if rest and len(rest) == len(drafts):
-            raise _unsettled(refusals, len(drafts))
-        again = settle_each(rest, self._create_surely)
-        done.update({draft.key: one for draft, one in zip(rest, again, strict=True)})
-        return [done[draft.key] for draft in drafts]
 
 
 def _object_of(source: OrderSource) -> str:
@@ -564,34 +427,6 @@ def _once(ids: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(ids))
 
 
-def _stored(known: FieldMap | None, kind: CustomerKind) -> Mapping[str, FieldRef]:
-    return known.of(kind) if known else {}
-
-
-def _name(spec: FieldSpec, found: Mapping[str, Json], stored: Mapping[str, FieldRef]) -> str:
-    """The property that holds a field: the stored one while it exists, else the one that carries our name."""
-    ref = stored.get(spec.key)
-    return ref.external_id if ref and ref.external_id in found else schemas.property_name(spec.key)
-
-
-def _find(spec: FieldSpec, found: Mapping[str, Json], stored: Mapping[str, FieldRef]) -> Json | None:
-    return found.get(_name(spec, found, stored))
-
-
-def _missing_specs(
-    kind: CustomerKind, specs: Sequence[FieldSpec], found: Mapping[str, Json], stored: Mapping[str, FieldRef]
-) -> list[FieldSpec]:
-    """Fields without a property. Raises `Conflict` for one whose property has another type."""
-    missing: list[FieldSpec] = []
-    for spec in specs:
-        existing = _find(spec, found, stored)
-        if existing is None:
-            missing.append(spec)
-        else:
-            schemas.check_type(spec, existing, kind)
-    return missing
-
-
 def _update(change: ScoreChange, refs: Mapping[str, FieldRef]) -> Json:
     missing = change.values.keys() - refs.keys()
     if missing:
@@ -604,32 +439,3 @@ def _in_our_words(outcome: Outcome, refs: Mapping[str, FieldRef]) -> Outcome:
     """The vendor's property name → our key; a property of others stays in the reason only."""
     keys = {ref.external_id: key for key, ref in refs.items()}
     return outcome if outcome.field is None else replace(outcome, field=keys.get(outcome.field))
-
-
-def _kept(result: Json) -> Outcome:
-    return Outcome(ok=True, external_id=schemas.record_id(result, "results"), written_at=schemas.written_at(result))
-
-
-def _refusals(body: Json) -> list[Complaint]:
-    return complaints(body) if body.get("errors") else []
-
-
-def _refused(refusal: Complaint) -> Outcome:
-    return Outcome(ok=False, field=refusal.field, reason=refusal.reason)
-
-
-def _unsettled(refusals: Sequence[Complaint], items: int) -> BatchRefused:
-    """For a batch of which nothing is kept: it is halved, and a single item settled with the reason given."""
-    if not refusals:
-        return BatchRefused("HubSpot did not say what became of the record")
-    first = refusals[0]
-    return BatchRefused(first.reason, bad={0: (first.field, first.reason)} if items == 1 else None)
-
-
-def _key_of(payload: Json) -> str:
-    """Our key of a task: the trace id in the answer to its creation, later the mark in its text; empty for others'."""
-    trace = payload.get("objectWriteTraceId")
-    if trace:
-        return str(trace)
-    found = _MARKER.search(str((payload.get("properties") or {}).get("hs_task_body") or ""))
-    return found.group(1) if found else ""

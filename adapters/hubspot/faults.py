@@ -86,6 +86,19 @@ def complaints(body: Mapping[str, Any]) -> list[Complaint]:
     return list(_spread(body, Complaint("", "", "")))
 
 
+def refusals(body: Mapping[str, Any]) -> list[Complaint]:
+    """What a good answer to a batch complains of; none unless it is a 207 with errors."""
+    return complaints(body) if body.get("errors") else []
+
+
+def unsettled(found: Sequence[Complaint], items: int) -> BatchRefused:
+    """For a batch of which nothing is kept: it is halved, and a single item settled with the reason given."""
+    if not found:
+        return BatchRefused("HubSpot did not say what became of the record")
+    first = found[0]
+    return BatchRefused(first.reason, bad={0: (first.field, first.reason)} if items == 1 else None)
+
+
 def _body(answer: Answer) -> dict[str, Any] | None:
     """The JSON object of an answer, None when it is anything else."""
     try:

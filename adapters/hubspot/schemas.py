@@ -16,8 +16,8 @@ from typing import Any
 from marshmallow import EXCLUDE, Schema, ValidationError
 from marshmallow import fields as ma
 
-from adapters.contract import Choice, FieldRef, FieldSpec, FieldType, PortalInfo
-from adapters.errors import Conflict, Malformed
+from adapters.contract import FieldRef, Outcome, PortalInfo
+from adapters.errors import Malformed
 from adapters.fields import amount, aware, decimal, flag, from_epoch, identifier, plain, whole
 from adapters.hubspot.client import COMPANIES, CONTACTS, DEALS, LINE_ITEMS, ORDERS, Json, Link
 from adapters.records import (
@@ -30,8 +30,6 @@ from adapters.records import (
     OrderLine,
     OrderSource,
     OrderStatus,
-    Priority,
-    TaskDraft,
     Team,
 )
 
@@ -79,14 +77,16 @@ ORDER_TIMES = ("hs_external_created_date", "hs_processed_date", "hs_closed_date"
 _CANCELLED = frozenset({"cancelled", "canceled"})
 
 
-class _Shape(Schema):
+class Shape(Schema):
+    """A rare payload."""
+
     class Meta:
         """HubSpot adds keys freely."""
 
         unknown = EXCLUDE
 
 
-class _Account(_Shape):
+class _Account(Shape):
     portalId = ma.Raw(required=True)  # noqa: N815 - HubSpot's word
     timeZone = ma.String(required=True)  # noqa: N815
     companyCurrency = ma.String(required=True)  # noqa: N815
@@ -94,13 +94,13 @@ class _Account(_Shape):
     portalName = ma.String(load_default=None, allow_none=True)  # noqa: N815
 
 
-class _OwnerTeam(_Shape):
+class _OwnerTeam(Shape):
     id = ma.Raw(required=True)
     name = ma.String(load_default="", allow_none=True)
     primary = ma.Boolean(load_default=False, allow_none=True)
 
 
-class _Owner(_Shape):
+class _Owner(Shape):
     id = ma.Raw(required=True)
     email = ma.String(load_default=None, allow_none=True)
     firstName = ma.String(load_default=None, allow_none=True)  # noqa: N815
@@ -109,33 +109,26 @@ class _Owner(_Shape):
     teams = ma.List(ma.Nested(_OwnerTeam), load_default=list, allow_none=True)
 
 
-class _Rate(_Shape):
+class _Rate(Shape):
     fromCurrencyCode = ma.String(required=True)  # noqa: N815
     toCurrencyCode = ma.String(load_default=None, allow_none=True)  # noqa: N815
     conversionRate = ma.Raw(required=True)  # noqa: N815
 
 
-class _Property(_Shape):
-    name = ma.String(required=True)
-    label = ma.String(load_default="", allow_none=True)
-    type = ma.String(required=True)
-    fieldType = ma.String(load_default="", allow_none=True)  # noqa: N815
-    options = ma.List(ma.Dict(), load_default=list, allow_none=True)
-
-
-class _Stage(_Shape):
+class _Stage(Shape):
     id = ma.Raw(required=True)
     metadata = ma.Dict(load_default=dict, allow_none=True)
 
 
-class _Pipeline(_Shape):
+class _Pipeline(Shape):
     stages = ma.List(ma.Nested(_Stage), required=True)
 
 
-_ACCOUNT, _OWNER, _RATE, _PROPERTY, _PIPELINE = _Account(), _Owner(), _Rate(), _Property(), _Pipeline()
+_ACCOUNT, _OWNER, _RATE, _PIPELINE = _Account(), _Owner(), _Rate(), _Pipeline()
 
 
-def _load(shape: Schema, payload: Any, path: str) -> Json:
+def load(shape: Schema, payload: Any, path: str) -> Json:
+    """A checked payload; raises `Malformed` with the path of what is missing or bent."""
     try:
         loaded: Json = shape.load(payload)
     except ValidationError as error:
@@ -149,7 +142,7 @@ def _load(shape: Schema, payload: Any, path: str) -> Json:
 
 def portal_info(payload: Json) -> PortalInfo:
     """The account behind a token."""
-    found = _load(_ACCOUNT, payload, "account")
+    found = load(_ACCOUNT, payload, "account")
     account_id = str(found["portalId"])
     return PortalInfo(
         account_id=account_id,
@@ -167,7 +160,7 @@ def rates_to(base: str, payloads: Iterable[Json]) -> dict[str, Decimal]:
     """
     rates = {base: Decimal(1)}
     for payload in payloads:
-        found = _load(_RATE, payload, "rates")
+        found = load(_RATE, payload, "rates")
         rate = decimal(found["conversionRate"], "rates.conversionRate")
         if (
             found["toCurrencyCode"] in {None, base}
@@ -185,7 +178,7 @@ def staff(live: Iterable[Json], archived: Iterable[Json]) -> tuple[list[Manager]
     teams: dict[str, Team] = {}
     for payloads, listed_live in ((live, True), (archived, False)):
         for payload in payloads:
-            found = _load(_OWNER, payload, "owners")
+            found = load(_OWNER, payload, "owners")
             own = sorted(found["teams"] or (), key=lambda team: not team["primary"])
             teams.update({str(team["id"]): Team(str(team["id"]), team["name"] or "") for team in own})
             owner_id = str(found["id"])
@@ -217,7 +210,7 @@ def stages_of(pipelines: Iterable[Json]) -> Stages:
     won: set[str] = set()
     lost: set[str] = set()
     for payload in pipelines:
-        for stage in _load(_PIPELINE, payload, "pipelines")["stages"]:
+        for stage in load(_PIPELINE, payload, "pipelines")["stages"]:
             metadata = stage["metadata"] or {}
             if flag(metadata.get("isClosed")) is True:
                 sure = amount(metadata.get("probability")) == Decimal(1)
@@ -449,110 +442,6 @@ def numeric(record_id: str) -> tuple[int, str]:
     return (int(record_id), "") if record_id.isdecimal() else (1 << 63, record_id)
 
 
-# --- property definitions --------------------------------------------------------------------------------------
-
-GROUP: Json = {"name": "rfm", "label": "RFM"}
-
-_TYPES: Mapping[FieldType, tuple[str, str]] = {
-    FieldType.INTEGER: ("number", "number"),
-    FieldType.DECIMAL: ("number", "number"),
-    FieldType.TEXT: ("string", "text"),
-    FieldType.LONG_TEXT: ("string", "textarea"),
-    FieldType.CHOICE: ("enumeration", "select"),
-    FieldType.TIME: ("datetime", "date"),
-    FieldType.FLAG: ("bool", "booleancheckbox"),
-}
-"""https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide, read 2026-11."""
-_YES_NO = (Choice("true", "Yes"), Choice("false", "No"))
-
-
-def property_name(key: str) -> str:
-    """Our field key → the property's name, which never changes in HubSpot."""
-    return f"rfm_{key}"
-
-
-def definition(spec: FieldSpec) -> Json:
-    """The property to create for a field."""
-    kind, field_type = _TYPES[spec.type]
-    body: Json = {
-        "name": property_name(spec.key),
-        "label": spec.label,
-        "groupName": GROUP["name"],
-        "type": kind,
-        "fieldType": field_type,
-    }
-    choices = _YES_NO if spec.type is FieldType.FLAG else spec.choices
-    if choices:
-        body["options"] = [_option(choice, at) for at, choice in enumerate(choices)]
-    return body
-
-
-def property_of(payload: Json) -> Json:
-    """A checked definition."""
-    return _load(_PROPERTY, payload, "properties")
-
-
-def check_type(spec: FieldSpec, found: Json, kind: CustomerKind) -> None:
-    """Raise `Conflict` when a property of ours has another type: a person may have made it anew by hand."""
-    wanted, field_type = _TYPES[spec.type]
-    fits = found["type"] == wanted and not (spec.type is FieldType.CHOICE and found["fieldType"] == "checkbox")
-    if spec.type is FieldType.FLAG and found["fieldType"] == field_type:
-        fits = True  # HubSpot's older spelling of a yes/no: an enumeration shown as one checkbox
-    if not fits:
-        raise Conflict(
-            f"HubSpot's {kind.value} property {found['name']} is of type {found['type']}/{found['fieldType']}, "
-            f"not {wanted}/{field_type}: delete it in HubSpot and provision again",
-            field=found["name"],
-        )
-
-
-def missing_options(spec: FieldSpec, found: Json) -> list[Json]:
-    """Options that a property still needs; they go behind those that exist."""
-    have = {str(option.get("value")) for option in found["options"] or ()}
-    wanted = [choice for choice in spec.choices if choice.value not in have]
-    return [_option(choice, len(have) + at) for at, choice in enumerate(wanted)]
-
-
-def field_ref(found: Json, spec: FieldSpec) -> FieldRef:
-    """Where a field lives; option values are their own ids."""
-    return FieldRef(
-        found["name"], found["label"] or spec.label, {choice.value: choice.value for choice in spec.choices}
-    )
-
-
-def _option(choice: Choice, at: int) -> Json:
-    return {"label": choice.label, "value": choice.value, "displayOrder": at, "hidden": False}
-
-
-# --- tasks -----------------------------------------------------------------------------------------------------
-
-_PRIORITIES = {Priority.HIGH: "HIGH", Priority.NORMAL: "MEDIUM", Priority.LOW: "LOW"}
-_TASK_TO: Mapping[CustomerKind, int] = {CustomerKind.CONTACT: 204, CustomerKind.COMPANY: 192}
-
-
-def task(draft: TaskDraft) -> Json:
-    """The input of a bulk creation. `hs_timestamp` is the due time, not the time of creation.
-
-    https://developers.hubspot.com/docs/api-reference/latest/crm/activities/tasks/guide, read 2026-11.
-    """
-    properties = {
-        "hs_timestamp": iso_ms(draft.due_at),
-        "hs_task_subject": draft.title,
-        "hs_task_body": f"{draft.body}\n\n{draft.marker}",
-        "hs_task_status": "NOT_STARTED",
-        "hs_task_priority": _PRIORITIES[draft.priority],
-        "hs_task_type": "TODO",
-    }
-    if draft.manager_id is not None:
-        properties["hubspot_owner_id"] = draft.manager_id
-    link = {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": _TASK_TO[draft.customer.kind]}
-    return {
-        "objectWriteTraceId": draft.key,
-        "properties": properties,
-        "associations": [{"to": {"id": draft.customer.external_id}, "types": [link]}],
-    }
-
-
 # --- common to all records -------------------------------------------------------------------------------------
 
 
@@ -570,9 +459,10 @@ def changed_at(payload: Json, kind: str) -> datetime:
     return moment
 
 
-def written_at(payload: Json) -> datetime | None:
-    """The record's own change time in the answer to a write."""
-    return _moment(payload.get("updatedAt"), "results.updatedAt")
+def kept(payload: Json) -> Outcome:
+    """The good outcome of a write, from the record that its answer shows."""
+    changed = _moment(payload.get("updatedAt"), "results.updatedAt")
+    return Outcome(ok=True, external_id=record_id(payload, "results"), written_at=changed)
 
 
 def _record(payload: Json, path: str) -> tuple[str, Json]:

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from adapters.errors import Malformed
-from adapters.hubspot.client import LAG_MS, Batch, Mark, Quiet, changes_body
+from adapters.hubspot.client import Batch
+from adapters.hubspot.places import LAG_MS, Mark, Quiet, changes_body
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 AT_MS = int(AT.timestamp() * 1000)

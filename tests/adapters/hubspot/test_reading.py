@@ -5,7 +5,7 @@ import pytest
 
 from adapters.contract import Cursor, Drift, FieldMap, FieldRef, OwnWrites
 from adapters.errors import Unsupported
-from adapters.hubspot.client import LAG_MS
+from adapters.hubspot.places import LAG_MS
 from adapters.records import CustomerKind, OrderSource, OrderStatus
 from tests.adapters.hubspot.wire import NOW, Wire, account, adapter, answer, linked, page, place, record
 

@@ -8,9 +8,10 @@ import pytest
 
 from adapters.contract import Choice, FieldRef, FieldSpec, FieldType
 from adapters.errors import Conflict, Malformed
-from adapters.hubspot import schemas
+from adapters.hubspot import provision, schemas
 from adapters.hubspot.client import Link
 from adapters.hubspot.schemas import Stages, Ties
+from adapters.hubspot.tasks import task
 from adapters.records import CustomerKind, CustomerRef, Order, OrderStatus, Priority, TaskDraft
 from tests.adapters.hubspot.wire import account, record
 
@@ -283,17 +284,17 @@ SEGMENT = FieldSpec("segment", FieldType.CHOICE, "RFM: segment", (Choice("vip", 
     ],
 )
 def test_each_of_our_types_has_a_pair_that_hubspot_allows(type_, wanted):
-    body = schemas.definition(FieldSpec("x", type_, "X"))
+    body = provision.definition(FieldSpec("x", type_, "X"))
     assert (body["type"], body["fieldType"]) == wanted
     assert (body["name"], body["label"], body["groupName"]) == ("rfm_x", "X", "rfm")
 
 
 def test_options_carry_stable_values_and_a_flag_has_yes_and_no():
-    assert [(one["value"], one["label"]) for one in schemas.definition(SEGMENT)["options"]] == [
+    assert [(one["value"], one["label"]) for one in provision.definition(SEGMENT)["options"]] == [
         ("vip", "VIP"),
         ("loyal", "Loyal"),
     ]
-    flag = schemas.definition(FieldSpec("upsell", FieldType.FLAG, "Upsell"))
+    flag = provision.definition(FieldSpec("upsell", FieldType.FLAG, "Upsell"))
     assert [one["value"] for one in flag["options"]] == ["true", "false"]
 
 
@@ -308,9 +309,9 @@ def test_options_carry_stable_values_and_a_flag_has_yes_and_no():
     ],
 )
 def test_a_property_of_another_type_is_a_conflict_that_names_it_and_what_to_do(type_, found):
-    existing = schemas.property_of({"name": "rfm_x", "label": "X", "type": found[0], "fieldType": found[1]})
+    existing = provision.property_of({"name": "rfm_x", "label": "X", "type": found[0], "fieldType": found[1]})
     with pytest.raises(Conflict, match=r"rfm_x.*delete it"):
-        schemas.check_type(FieldSpec("x", type_, "X"), existing, CONTACT)
+        provision.check_type(FieldSpec("x", type_, "X"), existing, CONTACT)
 
 
 @pytest.mark.parametrize(
@@ -322,15 +323,15 @@ def test_a_property_of_another_type_is_a_conflict_that_names_it_and_what_to_do(t
     ],
 )
 def test_a_property_that_only_looks_different_is_taken(type_, found):
-    existing = schemas.property_of({"name": "rfm_x", "type": found[0], "fieldType": found[1]})
-    schemas.check_type(FieldSpec("x", type_, "X"), existing, CONTACT)
+    existing = provision.property_of({"name": "rfm_x", "type": found[0], "fieldType": found[1]})
+    provision.check_type(FieldSpec("x", type_, "X"), existing, CONTACT)
 
 
 def test_only_missing_options_are_added_behind_the_others():
-    existing = schemas.property_of(
+    existing = provision.property_of(
         {"name": "rfm_segment", "type": "enumeration", "options": [{"value": "vip", "label": "Best"}, {"value": "own"}]}
     )
-    assert schemas.missing_options(SEGMENT, existing) == [
+    assert provision.missing_options(SEGMENT, existing) == [
         {"label": "Loyal", "value": "loyal", "displayOrder": 2, "hidden": False}
     ]
 
@@ -341,7 +342,7 @@ def draft(**changes) -> TaskDraft:
 
 
 def test_a_task_is_due_at_the_moment_and_ends_with_its_mark():
-    body = schemas.task(draft())
+    body = task(draft())
     assert body["objectWriteTraceId"] == "k1"
     assert body["properties"] == {
         "hs_timestamp": "2026-11-22T08:00:00.000Z",
@@ -356,13 +357,13 @@ def test_a_task_is_due_at_the_moment_and_ends_with_its_mark():
 
 @pytest.mark.parametrize(("kind", "type_id"), [(CONTACT, 204), (CustomerKind.COMPANY, 192)])
 def test_a_task_hangs_on_the_customer_s_card(kind, type_id):
-    (link,) = schemas.task(draft(customer=CustomerRef(kind, "9")))["associations"]
+    (link,) = task(draft(customer=CustomerRef(kind, "9")))["associations"]
     assert link["to"] == {"id": "9"}
     assert link["types"] == [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": type_id}]
 
 
 def test_a_task_without_a_manager_leaves_the_owner_to_hubspot():
-    assert "hubspot_owner_id" not in schemas.task(draft(manager_id=None))["properties"]
+    assert "hubspot_owner_id" not in task(draft(manager_id=None))["properties"]
 
 
 def test_a_page_of_cards_takes_a_few_milliseconds():

@@ -1,6 +1,6 @@
 """HubSpot's payloads ↔ our records. Plain functions over parsed JSON; nothing is sent here.
 
-Rare payloads (account, owners, definitions, rates) are checked by marshmallow. Records come by the hundred
+Rare payloads (account, owners, pipelines, rates) are checked by marshmallow. Records come by the hundred
 thousand and are read by hand: all their values are text or null, and only `id` is required
 (https://developers.hubspot.com/docs/api-reference/latest/crm/using-object-apis, read 2026-11).
 """

@@ -87,7 +87,7 @@ class Stage:
                 if key.startswith("UF_CRM_RFM_")
             }
         else:
-            raw = self.portal.desk.card_values("contacts" if kind == "contact" else "companies", number)
+            raw = self.portal.card_values("contacts" if kind == "contact" else "companies", number)
             names = {value: key for key, value in _AMO.items()}
             found = {
                 names.get(key, key.removeprefix("RFM_").lower()): value
@@ -104,7 +104,7 @@ class Stage:
             self.portal.edit_card(kind, number, {_BITRIX.get(key, f"UF_CRM_RFM_{key.upper()}"): value})
         else:
             entity = "contacts" if kind == "contact" else "companies"
-            self.portal.desk.edit_card(entity, number, {_AMO.get(key, f"RFM_{key.upper()}"): value})
+            self.portal.edit_card(entity, number, {_AMO.get(key, f"RFM_{key.upper()}"): value})
 
     def tasks(self) -> list[tuple[str, str]]:
         """(customer, text) of every task, of whichever kind the CRM has."""
@@ -115,7 +115,7 @@ class Stage:
                 (f"{todo.owner_type_id}:{todo.owner_id}", f"{todo.subject} {todo.description}")
                 for todo in self.portal.todos()
             ]
-        return [(f"{task['entity_type']}:{task['entity_id']}", task["text"]) for task in self.portal.desk.tasks()]
+        return [(f"{task['entity_type']}:{task['entity_id']}", task["text"]) for task in self.portal.tasks()]
 
     def markers(self) -> list[str]:
         """Our marker in every task."""
@@ -128,7 +128,7 @@ class Stage:
         elif self.crm == "bitrix24":
             self.portal.reopen_deal(deal)
         else:
-            self.portal.desk.reopen_lead(deal)
+            self.portal.reopen_lead(deal)
 
     def delete_deal(self, deal: int) -> None:
         """A deal goes."""
@@ -137,7 +137,7 @@ class Stage:
         elif self.crm == "bitrix24":
             self.portal.delete_deal(deal)
         else:
-            self.portal.desk.delete_leads([deal])
+            self.portal.delete_leads([deal])
 
     def merge_contacts(self, winner: int, loser: int) -> None:
         """Two contacts become one."""
@@ -146,7 +146,7 @@ class Stage:
         elif self.crm == "bitrix24":
             self.portal.merge_contacts(winner, loser)
         else:
-            self.portal.desk.merge_contacts(winner, loser)
+            self.portal.merge_contacts(winner, loser)
 
     def _start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

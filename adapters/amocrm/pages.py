@@ -8,7 +8,7 @@ probing. Pure: pages come through a callable, nothing here knows HTTP.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -25,7 +25,6 @@ LAG_S = 120
 """How far changes are read again behind the moment the last reading began."""
 _AHEAD = 4
 _PAGES_PER_STEP = 16
-_ROUNDS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,21 +217,12 @@ class Changes:
 def drift_of(known: Sequence[int], read: Read) -> Drift:
     """Which records vanished or were never seen; `known` ascending, `read` gives pages by id, ascending.
 
-    Where nothing vanished this costs one page, with a vanished one about the logarithm of the pages. Since the
-    list may move meanwhile, what was found is applied and looked at again until it is confirmed.
+    Where nothing vanished this costs one page, with a vanished one about the logarithm of the pages. What is deleted
+    while we look may stay unnoticed until the next look, but nothing that exists is called gone. Ranks cannot tell
+    that as many records vanished as old ones came back between two pages looked at.
     """
-    supposed = list(known)
-    for _ in range(_ROUNDS):
-        gone, unseen = _Ranks(supposed, read).differences()
-        if not gone and not unseen:
-            break
-        supposed = sorted((set(supposed) - gone) | unseen)
-    if len(supposed) == len(known) and supposed == list(known):
-        return Drift()
-    return Drift(
-        gone=frozenset(map(str, set(known).difference(supposed))),
-        unseen=frozenset(map(str, set(supposed).difference(known))),
-    )
+    gone, unseen = _Ranks(known, read).differences()
+    return Drift(frozenset(map(str, gone)), frozenset(map(str, unseen)))
 
 
 @dataclass(slots=True)
@@ -240,21 +230,21 @@ class _Ranks:
     """One comparison of what we know with the list.
 
     A stretch of pages holds as many rows as we know ids there, or something differs in it: such a stretch is halved
-    until the page itself is read. Every page is fetched at most once.
+    until the page itself is read. Every page is fetched at most once, but for `_confirmed`.
     """
 
     known: Sequence[int]
     read: Read
     ids: dict[int, list[int]] = field(default_factory=dict)
     more: dict[int, bool] = field(default_factory=dict)
+    look: dict[int, int] = field(default_factory=dict)
+    looks: int = 0
     last: int = 0
 
     def differences(self) -> tuple[set[int], set[int]]:
         """Ids gone and ids unseen."""
         self.last = self._find_last(max(1, -(-len(self.known) // PAGE)))
-        if not self.last:
-            return set(self.known), set()
-        open_stretches = [(1, self.last + 1)]
+        open_stretches = [(1, self.last + 1)] if self.last else []
         while open_stretches:
             differing = [stretch for stretch in open_stretches if self._differs(*stretch)]
             halves = {(low, high): (low + high) // 2 for low, high in differing}
@@ -265,61 +255,96 @@ class _Ranks:
                 if high - low > 1
                 for half in ((low, middle), (middle, high))
             ]
-        return self._in_pages_read()
+        gone, unseen = self._in_pages_read()
+        return (gone if self.last else set(self.known)), unseen
 
     def _fetch(self, pages: Iterable[int]) -> None:
         wanted = sorted(set(pages) - self.ids.keys())
+        self.looks += 1
         for page, listing in zip(wanted, self.read(wanted) if wanted else [], strict=True):
             self.ids[page] = [number(row, "id") for row in listing.rows]
             self.more[page] = listing.more
+            self.look[page] = self.looks
 
     def _find_last(self, guess: int) -> int:
-        """The last page that has rows, 0 when there is none. Looks at the expected one first."""
-        self._fetch([guess])
-        if not self.ids[guess]:
-            return self._find_before(guess)
-        while self.more[guess]:
-            self._fetch([guess + 1])
-            if not self.ids[guess + 1]:
-                break
-            guess += 1
-        return guess
+        """The last page that begins with an id up to the highest we know, 0 when there is none.
 
-    def _find_before(self, empty: int) -> int:
-        filled, step = 0, 1
-        while empty - filled > 1:
-            page = max(1, empty - step) if filled == 0 else (filled + empty) // 2
+        Looks at the expected page first, and reads all pages behind: they have new records.
+        """
+        self._fetch([guess])
+        last = self._find_before(guess) if self._is_beyond(guess) else guess
+        page = max(last, 1)
+        self._fetch([page])
+        while self.more[page]:
+            page += 1
             self._fetch([page])
-            if not self.ids[page]:
-                empty, step = page, step * 2
+            if not self._is_beyond(page):
+                last = page
+        return last
+
+    def _is_beyond(self, page: int) -> bool:
+        ids = self.ids[page]
+        return not ids or not self.known or ids[0] > self.known[-1]
+
+    def _find_before(self, beyond: int) -> int:
+        within, step = 0, 1
+        while beyond - within > 1:
+            page = max(1, beyond - step) if within == 0 else (within + beyond) // 2
+            self._fetch([page])
+            if self._is_beyond(page):
+                beyond, step = page, step * 2
             elif not self.more[page]:
                 return page
             else:
-                filled = page
-        return filled
+                within = page
+        return within
 
     def _start(self, page: int) -> int:
         """How many known ids lie before the page."""
         if page == 1:
             return 0
-        return len(self.known) if page > self.last else bisect_left(self.known, self.ids[page][0])
+        ids = self.ids[page] if page <= self.last else []
+        return bisect_left(self.known, ids[0]) if ids else len(self.known)
 
     def _differs(self, low: int, high: int) -> bool:
         rows = (high - low) * PAGE
         if high > self.last:
-            rows += len(self.ids[self.last]) - PAGE
+            rows += bisect_right(self.ids[self.last], self.known[-1]) - PAGE
         return self._start(high) - self._start(low) != rows
 
     def _in_pages_read(self) -> tuple[set[int], set[int]]:
+        """Compare the pages looked at. Inside one page a missing id is certain, behind its end it is not."""
+        seen = {one for ids in self.ids.values() for one in ids}
         gone: set[int] = set()
-        unseen: set[int] = set()
+        unsure: dict[int, list[int]] = {}
         for page, ids in self.ids.items():
             if not ids:
                 continue
-            is_closed = page == self.last or page + 1 in self.ids
-            end = self._start(page + 1) if is_closed else bisect_right(self.known, ids[-1])
-            expected = self.known[self._start(page) : end]
-            if expected != ids:
-                gone.update(set(expected).difference(ids))
-                unseen.update(set(ids).difference(expected))
-        return gone, unseen
+            absent = [one for one in self._expected(page) if one not in seen]
+            gone.update(one for one in absent if one < ids[-1] or self._is_safe(page))
+            unsure[page] = [one for one in absent if one not in gone]
+        gone |= self._confirmed({page: ids for page, ids in unsure.items() if ids})
+        return gone, {one for one in seen if not self._knows(one)}
+
+    def _expected(self, page: int) -> Sequence[int]:
+        """Known ids that belong on a page, up to the next page where that was looked at, else up to its end."""
+        is_closed = page == self.last or page + 1 in self.ids
+        end = self._start(page + 1) if is_closed else bisect_right(self.known, self.ids[page][-1])
+        return self.known[self._start(page) : end]
+
+    def _is_safe(self, page: int) -> bool:
+        """Whether the page was looked at after the next one: deleting moves rows to lower pages only."""
+        return not self.more[page] or self.look[page] > self.look.get(page + 1, self.look[page])
+
+    def _confirmed(self, unsure: Mapping[int, list[int]]) -> set[int]:
+        """Of ids missing between two pages, those that a later look at the first page does not show either."""
+        gone: set[int] = set()
+        pages = list(unsure)
+        for page, listing in zip(pages, self.read(pages) if pages else [], strict=True):
+            ids = {number(row, "id") for row in listing.rows}
+            gone.update(one for one in unsure[page] if ids and one > min(ids) and one not in ids)
+        return gone
+
+    def _knows(self, one: int) -> bool:
+        at = bisect_left(self.known, one)
+        return at < len(self.known) and self.known[at] == one

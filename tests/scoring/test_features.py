@@ -74,7 +74,9 @@ def test_table_one_can_check_by_hand():
         Row(7, 1000, money("10.00")),
         Row(7, 971, money("5.50")),  # the window's first day
         Row(7, 970, money("100.00")),  # one day too old for F and M
-        Row(7, 999, money("-3.25")),  # a refund
+        Row(7, 971, money("-3.00")),  # a refund on the window's first day
+        Row(7, 970, money("-50.00")),  # a refund one day too old, whatever it was for
+        Row(7, 1000, money("-0.25")),
         Row(7, 1001, money("999.00")),  # the future
         Row(3, 900, money("80.00")),  # scored with F and M of 0
         Row(5, 1000, money("-1.00")),  # refunds only: not scored

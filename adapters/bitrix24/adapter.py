@@ -87,7 +87,7 @@ _FIRST_CHANGES = 6
 _STORE_PAGES = 10
 """Pages of store orders in one hit: each order costs one more command for its clients and payments."""
 _OWNERS = 100
-_TRIES = 5
+_TRIES = 8
 _OLD = MappingProxyType({CustomerKind.CONTACT: "crm.contact", CustomerKind.COMPANY: "crm.company"})
 
 _DEALS = Listing(
@@ -794,7 +794,7 @@ def _task_outcome(reply: Reply) -> Outcome:
     if isinstance(reply.error, Rejected | ScopeMissing) and getattr(reply.error, "scope", None) is None:
         return Outcome(ok=False, reason=str(reply.error))
     result = reply.good()
-    made = identifier(result.get("id") if isinstance(result, dict) else result)
+    made = identifier(result.get("id") if isinstance(result, dict) else result or None)
     if made is None:
         return Outcome(ok=False, reason="Bitrix24 did not create the to-do and did not say why")
     return Outcome(ok=True, external_id=made)

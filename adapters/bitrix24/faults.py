@@ -61,6 +61,9 @@ _BROKEN = frozenset({"INTERNAL_SERVER_ERROR", "ERROR_UNEXPECTED_ANSWER"})
 _NUMBERED = re.compile(r"\d{4}(?P<status>\d{3})\d{5}")
 """Codes of the online store's methods: 200040300010 is a 403, 200540400001 a 404
 (https://apidocs.bitrix24.com/api-reference/sale/order/sale-order-get.html, read 2026-11)."""
+_WORDLESS = frozenset({"", "0", "ERROR_CORE"})
+_DENIED = re.compile(r"access (is )?denied|доступ запрещ|недостаточно прав", re.IGNORECASE)
+"""The old methods for custom fields have no code for a missing right, only words."""
 _TAG = re.compile(r"<[^>]*>")
 _SPACE = re.compile(r"\s+")
 _REASON_LENGTH = 200
@@ -129,7 +132,7 @@ def _access_fault(method: str, code: str, status: int, text: str) -> CRMError | 
         return AccessLost(f"the portal is closed to us ({code}): check that it exists and connect again", status=status)
     if code == "PAYMENT_REQUIRED":
         return Unpaid("the portal's plan or subscription does not include REST: it has to be renewed", status=status)
-    if code in _RIGHTS:
+    if code in _RIGHTS or (code in _WORDLESS and _DENIED.search(text)):
         scope = method.partition(".")[0] if code in {"INSUFFICIENT_SCOPE", "INVALID_SCOPE"} else None
         return ScopeMissing(f"a right is missing, let an administrator grant it: {text}", status=status, scope=scope)
     return None

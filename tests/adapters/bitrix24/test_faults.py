@@ -49,6 +49,12 @@ def test_a_code_becomes_the_class_that_says_what_to_do(status, code, expected):
     assert fault.status == status
 
 
+@pytest.mark.parametrize(("code", "words"), [("", "Access denied."), ("ERROR_CORE", "<br>Доступ запрещен")])
+def test_old_methods_tell_a_missing_right_in_words(code, words):
+    error = {"error": code, "error_description": words}
+    assert type(named_fault("crm.contact.userfield.add", error, status=400)) is errors.ScopeMissing
+
+
 @pytest.mark.parametrize(
     ("status", "expected"),
     [

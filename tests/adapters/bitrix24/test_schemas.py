@@ -184,7 +184,14 @@ def test_without_semantics_on_the_row_the_stage_is_asked():
 
 @pytest.mark.parametrize(
     ("opportunity", "amount"),
-    [(0, Decimal(0)), (None, None), ("", None), (-5, Decimal(-5)), ("1000.10", Decimal("1000.10")), (0.1, Decimal("0.1"))],
+    [
+        (0, Decimal(0)),
+        (None, None),
+        ("", None),
+        (-5, Decimal(-5)),
+        ("1000.10", Decimal("1000.10")),
+        (0.1, Decimal("0.1")),
+    ],
 )
 def test_an_empty_amount_is_none_and_zero_stays_zero(opportunity, amount):
     assert _deal(opportunity=opportunity).amount == amount

@@ -40,8 +40,10 @@ def owner(crm: str, deal: Deal) -> tuple[str, int] | None:
     return ("contact", deal.contact_ids[0] if crm == "bitrix24" else min(deal.contact_ids))
 
 
-def expected_cards(crm: str, shop: Shop, now: datetime, as_of: date | None = None) -> dict[tuple[str, int], Expected]:
-    """Every scored customer of a shop under sales5, thresholds fitted on the same day."""
+def expected_cards(
+    crm: str, shop: Shop, now: datetime, as_of: date | None = None, borders: list | None = None
+) -> dict[tuple[str, int], Expected]:
+    """Every scored customer of a shop under sales5, thresholds fitted on the same day or given (R, F, M)."""
     zone = ZoneInfo(shop.timezone)
     today = as_of or now.astimezone(zone).date()
     orders: dict[tuple[str, int], list[tuple[date, Decimal | None]]] = defaultdict(list)
@@ -72,7 +74,7 @@ def expected_cards(crm: str, shop: Shop, now: datetime, as_of: date | None = Non
         gaps = [(b - a).days for a, b in zip(days, days[1:], strict=False)]
         overdue = len(days) >= 3 and recency > 2 * median(gaps)
         raw[who] = (recency, len(window), money.quantize(CENT, ROUND_HALF_UP), overdue)
-    borders = [_borders([values[axis] for values in raw.values()]) for axis in range(3)]
+    borders = borders or [_borders([values[axis] for values in raw.values()]) for axis in range(3)]
     return {who: _card(values, borders) for who, values in raw.items()}
 
 

@@ -130,10 +130,15 @@ def as_wsgi(handle: Callable[[Request], Answer], log: RequestLog, clock: Clock) 
             raise
         log.add(LogEntry(request.method, request.path, answer.status, clock.now()))
         headers = {**answer.headers, "Content-Length": str(len(answer.body))}
-        start_response(f"{answer.status} {_reason(answer.status)}", list(headers.items()))
+        start_response(status_line(answer.status), list(headers.items()))
         return [answer.body]
 
     return app
+
+
+def status_line(status: int) -> str:
+    """`404 Not Found`, as WSGI wants it."""
+    return f"{status} {_reason(status)}"
 
 
 def _reason(status: int) -> str:

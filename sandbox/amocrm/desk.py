@@ -92,19 +92,19 @@ class Desk:
         with self.lock:
             return create_card(self.account, kind, self._read(kind, attributes, None), by=user_id).id
 
-    def win_lead(self, lead_id: int, closed_at: int | None = None) -> None:
+    def win_lead(self, lead_id: int, closed_at: int | None = None, *, user_id: int = 0) -> None:
         """Close as won, now or at a given unix second."""
         given = {"status_id": WON} | ({} if closed_at is None else {"closed_at": closed_at})
         with self.lock:
-            self._change("leads", lead_id, given, 0)
+            self._change("leads", lead_id, given, user_id)
 
-    def reopen_lead(self, lead_id: int) -> None:
+    def reopen_lead(self, lead_id: int, *, user_id: int = 0) -> None:
         """Put a closed lead back on the first stage of its pipeline."""
         with self.lock:
             lead = self._card_as_lead(lead_id)
             stages = self.account.pipelines[lead.pipeline_id].stages
             first = next(stage.id for stage in stages if stage.type == 0)
-            self._change("leads", lead_id, {"status_id": first}, 0)
+            self._change("leads", lead_id, {"status_id": first}, user_id)
 
     def delete_leads(self, lead_ids: Sequence[int], *, user_id: int = 0) -> None:
         """Move to the trash: gone from lists, seen with `only_deleted`."""

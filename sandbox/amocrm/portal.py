@@ -6,6 +6,7 @@ from wsgiref.types import WSGIApplication
 
 from sandbox.amocrm.account import Account, CustomersMode, Rules, Settings
 from sandbox.amocrm.calls import Call, GatewayTimeout
+from sandbox.amocrm.cards import AmoCards
 from sandbox.amocrm.desk import Desk
 from sandbox.amocrm.gate import LOOPBACK, Gate, documented_limits, gateway_timeout, problem_answer, with_request_id
 from sandbox.amocrm.loading import load
@@ -13,6 +14,7 @@ from sandbox.amocrm.problems import Problem
 from sandbox.amocrm.query import tree
 from sandbox.amocrm.router import Router
 from sandbox.amocrm.routes import account, cards, catalogs, customers, events, feed, fields, hooks, links, tasks
+from sandbox.cards.site import with_cards
 from sandbox.clock import Clock
 from sandbox.faults import Faults
 from sandbox.limits import Limits
@@ -32,7 +34,7 @@ class Portal(Desk):
         super().__init__(state)
         self.gate = gate
         self.log = RequestLog()
-        self.app: WSGIApplication = as_wsgi(self.handle, self.log, state.clock)
+        self.app: WSGIApplication = with_cards(as_wsgi(self.handle, self.log, state.clock), AmoCards(self))
 
     @property
     def token(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from wsgiref.types import WSGIApplication
 
 from sandbox.bitrix24.calls import Call
+from sandbox.bitrix24.cards import Bitrix24Cards
 from sandbox.bitrix24.errors import RestError
 from sandbox.bitrix24.fields import Field
 from sandbox.bitrix24.methods.items import read_value
@@ -17,6 +18,7 @@ from sandbox.bitrix24.rows import Activity, Card, Company, Contact, Deal, Paymen
 from sandbox.bitrix24.service import MaskedLog, Service
 from sandbox.bitrix24.state import COMPANY, CONTACT, DEAL, State
 from sandbox.bitrix24.values import Kind
+from sandbox.cards.site import with_cards
 from sandbox.faults import Faults
 from sandbox.limits import Limits
 from sandbox.web import RequestLog, as_wsgi
@@ -34,7 +36,8 @@ class Portal:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._log = MaskedLog(service.secret)
-        self._app = as_wsgi(service.handle, self._log, service.clock)
+        api = as_wsgi(service.handle, self._log, service.clock)
+        self._app = with_cards(api, Bitrix24Cards(self, service.lock, service.clock.now))
 
     @property
     def app(self) -> WSGIApplication:
@@ -215,6 +218,12 @@ class Portal:
         with self._service.lock:
             table = self.state.activities
             table.write(table.rows[activity_id], {table.fields.by_old["COMPLETED"]: True}, self._call().now)
+
+    def finish_task(self, task_id: int) -> None:
+        """Complete a task."""
+        with self._service.lock:
+            table = self.state.tasks
+            table.write(table.rows[task_id], {table.fields.by_old["STATUS"]: 5}, self._call().now)
 
     def deactivate_user(self, user_id: int) -> None:
         """Dismiss an employee; cards and deals keep naming him."""

@@ -8,11 +8,13 @@ from threading import RLock
 from uuid import uuid4
 from wsgiref.types import WSGIApplication
 
+from sandbox.cards.site import with_cards
 from sandbox.clock import Clock
 from sandbox.faults import Fault, Faults
 from sandbox.hubspot import routes, values
 from sandbox.hubspot.account import Account
 from sandbox.hubspot.body import Call
+from sandbox.hubspot.cards import HubSpotCards
 from sandbox.hubspot.errors import Refused, missing_scopes, rate_limited
 from sandbox.hubspot.kinds import DEFAULT_LINK, KINDS, PRIMARY_LINK, Kind
 from sandbox.hubspot.load import load
@@ -57,8 +59,9 @@ class HubSpotPortal:
         self.scopes: set[str] = set(ALL_SCOPES)
         self.refusing: str | None = None  # EXPIRED_AUTHENTICATION or INVALID_AUTHENTICATION
         self.log = RequestLog()
-        self.app: WSGIApplication = as_wsgi(self._handle, self.log, account.clock)
         self._lock = RLock()
+        api = as_wsgi(self._handle, self.log, account.clock)
+        self.app: WSGIApplication = with_cards(api, HubSpotCards(self, self._lock))
         self._app_author = Author("INTEGRATION", str(account.app_id), "Connected app")
 
     # --- counters --------------------------------------------------------------------------------------------

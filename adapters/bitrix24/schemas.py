@@ -151,7 +151,11 @@ class Card:
         """Our values on a card; keys that are empty there are absent."""
         held: dict[str, FieldValue] = {}
         for key, camel in self.camel.items():
-            raw = row[camel] if camel in row else row.get(self.upper[key])
+            raw = row.get(camel)
+            if raw is None:
+                raw = row.get(self.upper[key])
+                if raw is None:
+                    continue
             value = self._value(key, raw)
             if value is not None:
                 held[key] = value

@@ -106,9 +106,9 @@ def test_a_missing_scope_is_told_from_a_refused_record():
 
 
 def test_the_vendors_words_are_cleaned_and_cut():
-    words = "<b>Access</b>\n denied " + "x" * 500
+    words = "<b>Field</b>\n too long " + "x" * 500
     text = str(named_fault("crm.item.update", {"error": "ERROR_CORE", "error_description": words}, status=400))
-    assert text.startswith("crm.item.update ERROR_CORE: Access denied xxx")
+    assert text.startswith("crm.item.update ERROR_CORE: Field too long xxx")
     assert len(text) < 240
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from connector.errors import PortalBusy
 from connector.store.database import Database
@@ -32,3 +33,16 @@ def portal_lock(database: Database, portal_id: int, *, sleep: Callable[[float], 
             yield
         finally:
             connection.execute(text("SELECT pg_advisory_unlock(:space, :portal)"), keys)
+
+
+def held_portals(session: Session) -> frozenset[int]:
+    """The portals somebody works on at this moment."""
+    held = session.scalars(
+        text(
+            "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2"
+            " AND classid::bigint = :space"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        ),
+        {"space": _NAMESPACE},
+    )
+    return frozenset(int(portal_id) for portal_id in held)

@@ -1,0 +1,186 @@
+"""The web application: settings → Flask, with health checks, security headers and errors in words.
+
+Nothing happens at import; the database is opened by the first request that needs it. For gunicorn:
+`connector.app:create_app()`. The pages have no sign-in yet, so they answer only on this computer's own names, and
+on the host of PUBLIC_URL where that is set: do not set it to an address that strangers can reach.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from threading import Lock
+from typing import cast
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, abort, g, jsonify, make_response, render_template, request
+from sqlalchemy import exc
+from werkzeug.exceptions import HTTPException
+
+from connector.config import Config, from_environment
+from connector.errors import ConnectorError, DatabaseAway
+from connector.store.database import Database, open_database
+from connector.web import plotly_script, view
+from connector.web.pages import Sources, register
+
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_HEALTH = frozenset({"/healthz", "/readyz"})
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self' 'unsafe-inline'",  # plotly.js positions its labels with style attributes
+        "img-src 'self' data:",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'self'",
+    )
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+def utc_now() -> datetime:
+    """The present moment."""
+    return datetime.now(UTC)
+
+
+class DatabaseWhenNeeded:
+    """Opens the configured database at the first call, once for all threads, and checks its schema.
+
+    A failure is not kept: the next call tries again.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._lock = Lock()
+        self._database: Database | None = None
+        self._checked = False
+
+    def __call__(self) -> Database:
+        """The database with the right schema; raises `DatabaseAway` or `SchemaBehind`."""
+        database = self.opened()
+        with self._lock:
+            if not self._checked:
+                database.ensure_schema()
+                self._checked = True
+        return database
+
+    def opened(self) -> Database:
+        """The database, whatever its schema; raises `DatabaseAway`."""
+        with self._lock:
+            if self._database is None:
+                self._database = open_database(self._config)
+            return self._database
+
+
+def create_app(config: Config | None = None, *, clock: Callable[[], datetime] = utc_now) -> Flask:
+    """The application. Without a config, the settings of the environment; raises `Misconfigured`."""
+    config = config if config is not None else from_environment(os.environ)
+    config.require_secrets()
+    app = Flask(__name__, static_folder=None)
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    database = DatabaseWhenNeeded(config)
+    _add_guard(app, config)
+    view.add_language(app)
+    register(app, Sources(database, clock))
+    plotly_script.register(app)
+    _add_health(app, database)
+    _add_errors(app)
+    return app
+
+
+def own_names(config: Config) -> frozenset[str]:
+    """The host names this server answers to."""
+    public = urlsplit(config.public_url or "").hostname
+    return _LOOPBACK_NAMES | ({public} if public else frozenset())
+
+
+def _add_guard(app: Flask, config: Config) -> None:
+    """Other host names are refused, so that a stranger's page cannot read ours through a name of its own."""
+    names = own_names(config)
+
+    @app.before_request
+    def check_host() -> None:
+        if request.path in _HEALTH:
+            return
+        try:
+            name = urlsplit(f"//{request.environ.get('HTTP_HOST', '')}").hostname
+        except ValueError:
+            name = None
+        if name not in names:
+            abort(421)
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers.setdefault("Cache-Control", "private, no-cache")
+        return response
+
+
+def _add_health(app: Flask, database: DatabaseWhenNeeded) -> None:
+    @app.get("/healthz")
+    def healthz() -> Response:
+        return Response("ok", mimetype="text/plain")
+
+    @app.get("/readyz")
+    def readyz() -> Response:
+        try:
+            opened = database.opened()
+            found, wanted = opened.schema_version(), opened.wanted_version()
+        except DatabaseAway as error:
+            return _not_ready(str(error))
+        except exc.SQLAlchemyError as error:
+            return _not_ready(f"the database cannot be used: {type(error).__name__}")
+        if found != wanted:
+            return _not_ready(f"the database has schema {found or 'none'}, wanted is {wanted}: run migrate")
+        return jsonify(ready=True, schema=found)
+
+
+def _not_ready(reason: str) -> Response:
+    response = jsonify(ready=False, reason=reason)
+    response.status_code = 503
+    return response
+
+
+def _add_errors(app: Flask) -> None:
+    """Every failure is a page in words; a stack trace goes to the log only."""
+
+    @app.errorhandler(HTTPException)
+    def refused(error: HTTPException) -> Response:
+        kinds = {400: "bad", 404: "missing", 405: "method", 421: "host"}
+        status = error.code or 500
+        kind = kinds.get(status, "broken" if status >= 500 else "other")
+        response = _page(status, kind)
+        allowed = error.get_headers()
+        response.headers.extend([(name, value) for name, value in allowed if name == "Allow"])
+        return response
+
+    @app.errorhandler(ConnectorError)
+    def away(error: ConnectorError) -> Response:
+        return _page(503, "away", str(error).rstrip("."))
+
+    @app.errorhandler(exc.OperationalError)
+    @app.errorhandler(exc.InterfaceError)
+    @app.errorhandler(exc.TimeoutError)
+    def failing(error: exc.SQLAlchemyError) -> Response:
+        app.logger.error("the database failed a page: %s", type(error).__name__)
+        return _page(503, "away", type(error).__name__)
+
+
+def _page(status: int, kind: str, reason: str = "") -> Response:
+    if "texts" not in g:
+        g.texts = view.texts_of_request()
+    page = render_template("error.html", kind=kind, status=status, reason=reason)
+    return cast("Response", make_response(page, status))

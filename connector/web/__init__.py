@@ -1,0 +1,1 @@
+"""Pages: what the store holds, for people. Reads only; sends nothing to a CRM."""

@@ -64,7 +64,8 @@ def test_killed_at_random_moments_it_ends_in_the_same_state_with_no_task_twice(c
         assert [marker for marker, count in markers.items() if count > 1] == []
         database = Database(database_url)
         with database.session() as session:
-            states = Counter(dict(session.execute(text("SELECT state, count(*) FROM tasks GROUP BY state")).tuples()))
+            rows = session.execute(text("SELECT state, count(*) FROM tasks GROUP BY state")).all()
+            states = {row[0]: row[1] for row in rows}
             doubled = session.scalar(
                 text("SELECT count(*) FROM (SELECT 1 FROM tasks GROUP BY customer, rule, event_key HAVING count(*) > 1) d")
             )

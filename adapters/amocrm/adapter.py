@@ -113,6 +113,8 @@ class AmoCRM:
         self._web_url = access.base_url
         self._lock = threading.Lock()
         self._known_account: Account | None = None
+        self._just_listed: set[str] | None = None
+        """Ids of a complete reading of transactions, kept for the one look at vanished ones that follows it."""
 
     # --- the account -------------------------------------------------------------------------------------------
 
@@ -231,8 +233,10 @@ class AmoCRM:
         if source is not OrderSource.ORDERS:
             return pages.drift_of(known, self._reader(LEADS, [BY_ID]))
         self._need_customers()
-        rows = self._client.all(TRANSACTIONS, "transactions")
-        present = {str(row["id"]) for row in rows if not row.get("is_deleted")}
+        present, self._just_listed = self._just_listed, None
+        if present is None:
+            rows = self._client.all(TRANSACTIONS, "transactions")
+            present = {str(row["id"]) for row in rows if not row.get("is_deleted")}
         held = set(map(str, known))
         return Drift(gone=frozenset(held - present), unseen=frozenset(present - held))
 
@@ -244,8 +248,12 @@ class AmoCRM:
         place = Place.of(since)
         start = place if place.is_backfill else Place()
         read = self._reader(TRANSACTIONS, [], "transactions")
+        listed: set[str] = set()
         for rows, reached in pages.read_all(read, start):
             present = [row for row in rows if not row.get("is_deleted")]
+            listed.update(str(row["id"]) for row in present)
+            if start.page == 1 and not reached.is_backfill:
+                self._just_listed = listed
             products = catalogs.of(present, whole_lists=True) if catalogs else None
             yield Page([transaction_of(row, currency, buyers, products) for row in present], reached.cursor())
 

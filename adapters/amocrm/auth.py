@@ -46,7 +46,8 @@ def access_from_input(token: str, account_url: str) -> PortalAccess:
 
     Of the account's address only scheme, host and port count: people copy it from a page they are looking at.
     """
-    token = token.strip().removeprefix("Bearer ").strip()
+    words = token.split()
+    token = " ".join(words[1:] if words[:1] == ["Bearer"] else words)
     if not token:
         raise ValueError("the amoCRM token is empty")
     if not token.isascii() or not token.isprintable() or " " in token or len(token) > _LONGEST_TOKEN:

@@ -101,9 +101,7 @@ def account(count: int, *, written: int, newer: int = 0, during: int = 0) -> Fak
 
 
 def test_changes_stop_at_the_first_row_older_than_since_and_the_lag():
-    listed = FakeList(
-        [{"id": at, "updated_at": OLD + at} for at in range(1, 1001)], "updated_at", falling=True
-    )
+    listed = FakeList([{"id": at, "updated_at": OLD + at} for at in range(1, 1001)], "updated_at", falling=True)
     assert changed(listed, threshold=OLD + 701) == list(range(1000, 700, -1))
     assert listed.fetched == [1, 2]
 

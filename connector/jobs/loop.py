@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
@@ -31,6 +31,7 @@ from connector.writeback.apply import apply_plan, check_plan
 from scoring.methods import Method, MethodVersion, load_method, method_names
 
 PREVIEW_CARDS = 20
+_KEEP_CHANGES_DAYS = 30
 _STOPS = (TokenExpired, Blocked, Unpaid)
 
 
@@ -377,6 +378,8 @@ class _Step:
             portal = session.get_one(Portal, portal_id)
             if portal.first_run_at is None and run.kind == "run":
                 portal.first_run_at = run.finished_at
+            kept = timedelta(days=int(portal.settings.get("keep_changes_days", _KEEP_CHANGES_DAYS)))
+            changes.forget_older(session, portal_id, run.finished_at - kept)
 
     def _start(self, session: Session, portal: Portal, kind: str, version: MethodVersion) -> RunRow:
         day = scoring_run.as_of_moment(portal.time_zone, None, self._now).day

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
 from adapters.contract import Outcome, OwnWrites
@@ -239,6 +239,15 @@ def plan_undo(session: Session, portal_id: int, run_id: str, undo_run: str) -> t
     )
     planned = int(session.execute(text(_UNDO), keys).rowcount)  # type: ignore[attr-defined]
     return planned, int(total or 0) - planned
+
+
+def forget_older(session: Session, portal_id: int, before: datetime) -> int:
+    """Drop settled changes from before a moment: every card changes daily, and undo is for recent runs."""
+    return int(
+        session.execute(
+            delete(ChangeRow).where(ChangeRow.portal_id == portal_id, ChangeRow.settled_at < before)
+        ).rowcount  # type: ignore[attr-defined]
+    )
 
 
 def _stamp(moment: datetime) -> dict[str, str]:

@@ -296,7 +296,10 @@ class ChangeRow(Base):
     """One card of a run's plan: what to put there, what stood there before, and its final word."""
 
     __tablename__ = "changes"
-    __table_args__ = (Index("ix_changes_open", "portal_id", "state", postgresql_where=text("state = 'planned'")),)
+    __table_args__ = (
+        Index("ix_changes_open", "portal_id", "state", postgresql_where=text("state = 'planned'")),
+        Index("ix_changes_settled", "portal_id", "settled_at"),
+    )
 
     portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     run_id: Mapped[str] = mapped_column(primary_key=True)

@@ -182,9 +182,7 @@ def customers_page(
     wanted = select(ScoreRow.customer).where(ScoreRow.portal_id == portal_id)
     if segment is not None:
         wanted = wanted.where(ScoreRow.segment == segment)
-    numbers = (
-        wanted.order_by(*_ordering(order)).offset((page - 1) * size).limit(size).subquery("numbers")
-    )
+    numbers = wanted.order_by(*_ordering(order)).offset((page - 1) * size).limit(size).subquery("numbers")
     rows = session.execute(
         _customer_columns()
         .select_from(numbers)
@@ -227,9 +225,9 @@ def latest_runs(session: Session, portal_ids: Sequence[int], count: int) -> Sequ
 
 def refusals_of(session: Session, portal_id: int, run_id: str, count: int) -> list[Refusal]:
     """Records and tasks the CRM refused in a run, the first of them."""
-    cards = select(
-        ChangeRow.customer, ChangeRow.field.label("field"), ChangeRow.reason.label("reason")
-    ).where(ChangeRow.portal_id == portal_id, ChangeRow.run_id == run_id, ChangeRow.state == "refused")
+    cards = select(ChangeRow.customer, ChangeRow.field.label("field"), ChangeRow.reason.label("reason")).where(
+        ChangeRow.portal_id == portal_id, ChangeRow.run_id == run_id, ChangeRow.state == "refused"
+    )
     tasks = select(TaskRow.customer, literal("task"), TaskRow.reason).where(
         TaskRow.portal_id == portal_id, TaskRow.run_id == run_id, TaskRow.state == "refused"
     )

@@ -63,6 +63,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("state = 'planned'"),
     )
+    op.create_index("ix_changes_settled", "changes", ["portal_id", "settled_at"], unique=False)
     op.create_table(
         "cursors",
         sa.Column("portal_id", sa.Integer(), nullable=False),
@@ -302,6 +303,7 @@ def downgrade() -> None:
     op.drop_table("managers")
     op.drop_table("customers")
     op.drop_table("cursors")
+    op.drop_index("ix_changes_settled", table_name="changes")
     op.drop_index("ix_changes_open", table_name="changes", postgresql_where=sa.text("state = 'planned'"))
     op.drop_table("changes")
     op.drop_table("card_events")

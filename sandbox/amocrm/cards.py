@@ -133,6 +133,7 @@ class AmoCards:
             kind=_FIELD_KINDS.get(field.type, "text"),
             choices=tuple(Choice(one.value, one.value) for one in field.options or []) if is_choice else (),
             is_editable=not field.is_api_only and len(found) < 2 and field.type != "multiselect",
+            is_api_only=field.is_api_only,
         )
 
     def _texts(self, field: Field, value: Any) -> tuple[str, str]:

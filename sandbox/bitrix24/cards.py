@@ -53,26 +53,27 @@ _FIELD_KINDS: dict[Kind, FieldKind] = {
 }
 _STANDARD: dict[CardKind, dict[str, str]] = {
     "company": {
-        "TITLE": "Company name",
-        "ASSIGNED_BY_ID": "Responsible person",
-        "TYPE_ID": "Company type",
-        "INDUSTRY": "Industry",
-        "REVENUE": "Annual revenue",
-        "COMMENTS": "Comment",
-        "CREATED_TIME": "Created on",
-        "UPDATED_TIME": "Modified on",
+        "TITLE": "Название компании",
+        "ASSIGNED_BY_ID": "Ответственный",
+        "TYPE_ID": "Тип компании",
+        "INDUSTRY": "Сфера деятельности",
+        "REVENUE": "Годовой оборот",
+        "COMMENTS": "Комментарий",
+        "CREATED_TIME": "Создано",
+        "UPDATED_TIME": "Изменено",
     },
     "contact": {
-        "NAME": "First name",
-        "LAST_NAME": "Last name",
-        "POST": "Position",
-        "ASSIGNED_BY_ID": "Responsible person",
-        "TYPE_ID": "Contact type",
-        "COMMENTS": "Comment",
-        "CREATED_TIME": "Created on",
-        "UPDATED_TIME": "Modified on",
+        "NAME": "Имя",
+        "LAST_NAME": "Фамилия",
+        "POST": "Должность",
+        "ASSIGNED_BY_ID": "Ответственный",
+        "TYPE_ID": "Тип контакта",
+        "COMMENTS": "Комментарий",
+        "CREATED_TIME": "Создано",
+        "UPDATED_TIME": "Изменено",
     },
 }
+_ABOUT: dict[CardKind, str] = {"company": "О компании", "contact": "О контакте"}
 _COMPLETED = 5
 _SHORT = 20  # a single-line field of more characters is edited in several lines
 
@@ -81,7 +82,7 @@ class Bitrix24Cards:
     """See `sandbox.cards.views.CardDesk`."""
 
     crm = "bitrix24"
-    language: Language = "en"
+    language: Language = "ru"
 
     def __init__(self, portal: Portal, lock: AbstractContextManager[object], now: Callable[[], datetime]) -> None:
         self._portal = portal
@@ -129,7 +130,7 @@ class Bitrix24Cards:
         )
 
     def _sections(self, kind: CardKind, row: Any) -> Iterator[Section]:
-        """What the common layout names, else the vendor's own two sections: the object's, and More for the rest."""
+        """What the common layout names, else the vendor's own two sections: the object's, and «Ещё» for the rest."""
         fields = {one.upper: one for one in self._table(kind).fields}
         custom = {name: one for name, one in fields.items() if one.custom is not None}
         placed: set[str] = set()
@@ -141,10 +142,10 @@ class Bitrix24Cards:
                 yield Section(str(section.get("title") or section.get("name")), self._fields(kind, shown, row))
         rest = sorted((one for name, one in custom.items() if name not in placed), key=_sort)
         if rest:
-            yield Section("More", self._fields(kind, rest, row))
+            yield Section("Ещё", self._fields(kind, rest, row))
         standard = [fields[name] for name in _STANDARD[kind]]
         own = (*self._fields(kind, standard, row), *_reachable(row))
-        yield Section(f"About {kind}", own)
+        yield Section(_ABOUT[kind], own)
 
     def _fields(self, kind: CardKind, fields: Iterable[Field], row: Any) -> tuple[CardField, ...]:
         return tuple(self._field(kind, one, row) for one in fields)
@@ -176,7 +177,7 @@ class Bitrix24Cards:
         if value is None:
             return "", ""
         if isinstance(value, bool):
-            return ("Yes", "yes") if value else ("No", "no")
+            return ("Да", "yes") if value else ("Нет", "no")
         if isinstance(value, Decimal):
             return texts.number(value, self.language), f"{value:f}"
         return self._other_texts(field, value)
@@ -197,7 +198,7 @@ class Bitrix24Cards:
         user = self._state.users.get(user_id or 0)
         if user is None:
             return "" if user_id is None else f"№ {user_id}"
-        return f"{user.name} {user.last_name}{'' if user.active else ' (dismissed)'}"
+        return f"{user.name} {user.last_name}{'' if user.active else ' (уволен)'}"
 
     def _deals(self, kind: CardKind, card_id: int) -> Iterator[DealLine]:
         link = ("companyId" if kind == "company" else "contactIds", card_id)
@@ -218,7 +219,7 @@ class Bitrix24Cards:
         """The day of the move for what is closed, the plan for what is not."""
         if deal.semantic != "P":
             return texts.moment(datetime.fromtimestamp(deal.moved, UTC), self._zone, self.language)
-        return deal.closedate.strftime("%d %b %Y") if isinstance(deal.closedate, date) else ""
+        return deal.closedate.strftime("%d.%m.%Y") if isinstance(deal.closedate, date) else ""
 
     def _tasks(self, kind: CardKind, card_id: int) -> list[TaskLine]:
         todos = self._portal.todos(kind, card_id)
@@ -280,7 +281,7 @@ class Bitrix24Cards:
         """See `CardDesk.edit`."""
         field = self._table(kind).fields.by_upper.get(name)
         if field is None or not field.writable:
-            raise Refusal(f"{name} cannot be edited")
+            raise Refusal(f"Поле {name} изменить нельзя")
         given = self._typed(field, value)
         _refusing(lambda: self._portal.edit_card(kind, card_id, {name: given}))
 
@@ -292,13 +293,13 @@ class Bitrix24Cards:
         if field.kind is Kind.DATETIME:
             return texts.read_moment(value, self._zone).isoformat()
         if field.kind is Kind.USER and value not in {choice.value for choice in self._choices(field)}:
-            raise Refusal(f"user {value} does not work here")
+            raise Refusal(f"Сотрудник {value} здесь не работает")
         return value
 
     def change_deal(self, deal_id: int, deed: Deed) -> None:
         """See `CardDesk.change_deal`."""
         if deal_id not in self._state.deals.rows:
-            raise Refusal(f"there is no deal {deal_id}")
+            raise Refusal(f"Сделки {deal_id} нет")
         deeds: dict[Deed, Callable[[int], None]] = {
             "win": self._portal.win_deal,
             "reopen": self._portal.reopen_deal,
@@ -314,7 +315,7 @@ class Bitrix24Cards:
         elif task_id.startswith("k") and number in self._state.tasks.rows:
             self._portal.finish_task(number)
         else:
-            raise Refusal(f"there is no task {task_id}")
+            raise Refusal(f"Задачи {task_id} нет")
 
 
 def _refusing(deed: Callable[[], None]) -> None:
@@ -323,7 +324,7 @@ def _refusing(deed: Callable[[], None]) -> None:
     except RestError as refused:
         raise Refusal(refused.description) from refused
     except StopIteration:
-        raise Refusal("there is no such option") from None
+        raise Refusal("Такого варианта нет") from None
 
 
 def _title(row: Company | Contact) -> str:
@@ -337,7 +338,7 @@ def _sort(field: Field) -> tuple[int, int]:
 
 
 def _reachable(row: Company | Contact) -> Iterator[CardField]:
-    for name, label, found in (("PHONE", "Phone", row.phones), ("EMAIL", "E-mail", row.emails)):
+    for name, label, found in (("PHONE", "Телефон", row.phones), ("EMAIL", "E-mail", row.emails)):
         if found:
             text = ", ".join(found)
             yield CardField(name, label, text, text, is_editable=False)

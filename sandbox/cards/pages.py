@@ -83,7 +83,7 @@ def list_page(frame: Frame, shown: ListView) -> str:
         f'<input type="search" name="q" value="{escape(shown.asked)}" placeholder="{frame.word("search")}"'
         f' aria-label="{frame.word("search")}"><button class="main">{frame.word("find")}</button></form>'
     )
-    found = _table(frame, ("id", "name", "owner", ""), (_list_row(frame, shown.kind, line) for line in shown.lines))
+    found = _table(frame, ("number", "name", "owner", ""), (_list_row(frame, shown.kind, line) for line in shown.lines))
     table = found if shown.lines else f"<p>{frame.word('nothing')}</p>"
     count = f'<span class="dim">{frame.word("found", count=shown.found)}</span>'
     head = f'<div class="head"><h1>{title}</h1>{count}</div>'
@@ -120,7 +120,7 @@ Row = Sequence[tuple[str, str]]
 
 def _table(frame: Frame, heads: Sequence[str], rows: Iterable[Row]) -> str:
     """Cells are (class, HTML); on narrow screens each row becomes a block whose cells carry their heading."""
-    labels = ["№" if head == "id" else frame.word(head) if head else "" for head in heads]
+    labels = [frame.word(head) if head else "" for head in heads]
     top = "".join(
         f"<th{_class('sum' if head == 'amount' else '')}>{label}</th>"
         for head, label in zip(heads, labels, strict=True)
@@ -159,7 +159,7 @@ def card_page(frame: Frame, card: CardView, asked: Asked) -> str:
     owner = escape(card.manager) or frame.word("nobody")
     head = (
         f'<div class="head"><h1>{escape(card.title) or card.id}</h1>'
-        f'<span class="dim">{frame.word(card.kind)} № {card.id}</span>'
+        f'<span class="dim">{frame.word(card.kind)} {frame.word("number")} {card.id}</span>'
         f"<span>{frame.word('owner')}: <b>{owner}</b></span></div>"
     )
     left = "".join(_section(frame, card, section, asked.edited) for section in card.sections) + _related(frame, card)
@@ -185,7 +185,7 @@ def _field(frame: Frame, card: CardView, field: CardField, *, is_open: bool) -> 
         return f'<div id="{anchor}"><dt><label for="value">{label}</label></dt><dd>{editor}</dd></div>'
     address = f"{card_path(card.kind, card.id, edit=field.name)}#{anchor}"
     link = f'<a href="{address}" aria-label="{frame.word("edit")}: {label}">{frame.word("edit")}</a>'
-    lock = f'<span title="{frame.word("api_only")}" aria-label="{frame.word("api_only")}">🔒</span>'
+    lock = f'<span class="note">{frame.word("api_only")}</span>' if field.is_api_only else ""
     shown = escape(field.text) or '<span class="dim">—</span>'
     return f'<div id="{anchor}"><dt>{label}{link if field.is_editable else lock}</dt><dd>{shown}</dd></div>'
 
@@ -257,17 +257,15 @@ def _deals(frame: Frame, card: CardView, *, show_all: bool) -> str:
 
 
 def _deal_row(frame: Frame, card: CardView, deal: DealLine) -> Row:
-    is_closed = deal.status != "open"
-    deeds = _deed(frame, card, "reopen", str(deal.id), "reopen") if is_closed else ""
-    deeds += _deed(frame, card, "win", str(deal.id), "win") if deal.status != "won" else ""
-    deeds += _deed(frame, card, "delete", str(deal.id), "delete")
+    move = "win" if deal.status == "open" else "reopen"
+    deeds = _deed(frame, card, move, str(deal.id), move) + _deed(frame, card, "delete", str(deal.id), "delete")
     return (
-        ("", f'{escape(deal.name)} <span class="dim">№ {deal.id}</span>'),
+        ("", f'<span>{escape(deal.name)} <span class="dim">{frame.word("number")} {deal.id}</span></span>'),
         ("", f'<span class="tag {deal.status}" title="{frame.word(deal.status)}">{escape(deal.stage)}</span>'),
         ("sum", escape(deal.amount)),
         ("when", escape(deal.closed)),
         ("", escape(deal.manager)),
-        ("", f"<span>{deeds}</span>"),
+        ("deeds", f"<span>{deeds}</span>"),
     )
 
 
@@ -282,10 +280,12 @@ def _task(frame: Frame, card: CardView, task: TaskLine) -> str:
     if task.is_late:
         state = f'<span class="tag late">{frame.word("late")}</span>'
     finish = "" if task.is_done else _deed(frame, card, "finish", task.id, "finish")
-    body = f"<p>{escape(task.body)}</p>" if task.body else ""
+    body = f'<div class="body">{escape(task.body)}</div>' if task.body else ""
     owner = escape(task.manager) or frame.word("nobody")
     facts = f"{frame.word('due')}: {escape(task.due)} {state} · {owner} {finish}"
-    return f'<div class="task{" done" if task.is_done else ""}"><b>{escape(task.title)}</b><p>{facts}</p>{body}</div>'
+    return (
+        f'<div class="task{" done" if task.is_done else ""}"><b>{escape(task.title)}</b><div>{facts}</div>{body}</div>'
+    )
 
 
 def message_page(frame: Frame, text: str) -> str:

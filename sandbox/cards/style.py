@@ -40,12 +40,13 @@ h2{font-size:15px;margin:0 0 10px}
 .box{background:#fff;border:1px solid #d9e2ec;border-radius:var(--radius);padding:14px 16px;margin:0 0 16px}
 dl{margin:0}dl>div{padding:6px 0;border-top:1px solid #edf1f5}dl>div:first-child{border-top:0}
 dt{color:#52606d;font-size:12.5px;display:flex;justify-content:space-between;gap:8px}
-dt a{flex:none}dd{margin:0;overflow-wrap:anywhere;white-space:pre-line}
+dt a{flex:none}.note{font-style:italic;text-align:right}dd{margin:0;overflow-wrap:anywhere;white-space:pre-line}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%}
 th{font-weight:600;color:#52606d;text-align:left;font-size:12.5px}
 th,td{padding:7px 10px 7px 0;border-bottom:1px solid #edf1f5;vertical-align:top}
-td.sum,th.sum{text-align:right;white-space:nowrap}td.when{white-space:nowrap}
+td.sum,th.sum{text-align:right;white-space:nowrap}td.when,td.deeds{white-space:nowrap}
+td.deeds{text-align:right;padding-right:0}td.deeds form+form{margin-left:4px}
 .tag{display:inline-block;border-radius:9px;padding:0 8px;font-size:12px;white-space:nowrap;background:#e4e7eb}
 .tag.won{background:#d7f2df;color:#0b5a2c}.tag.lost{background:#fbe0df;color:#8c1c13}.tag.open{background:#dcebfb;color:#0b4a8a}
 .tag.late{background:#fbe0df;color:#8c1c13}
@@ -60,7 +61,7 @@ input,select,textarea{background:#fff;color:inherit}
 .edit{display:grid;gap:6px;margin:2px 0 4px}.edit p{margin:0;display:flex;gap:12px;align-items:center}
 .search{display:flex;gap:8px;max-width:420px;margin:0 0 14px}
 .task{border-top:1px solid #edf1f5;padding:8px 0}.task:first-of-type{border-top:0}
-.task p{margin:2px 0;overflow-wrap:anywhere;white-space:pre-line}
+.task{overflow-wrap:anywhere}.task .body{margin-top:4px;white-space:pre-line}
 .task.done b{text-decoration:line-through;font-weight:400}
 .alert{background:#fbe0df;color:#8c1c13;border-radius:4px;padding:8px 12px;margin:0 0 14px}
 .pages{display:flex;gap:16px;align-items:center;margin:12px 0}

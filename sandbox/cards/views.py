@@ -42,6 +42,7 @@ class CardField:
     kind: FieldKind = "text"
     choices: tuple[Choice, ...] = ()
     is_editable: bool = True
+    is_api_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

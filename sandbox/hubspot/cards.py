@@ -42,7 +42,18 @@ if TYPE_CHECKING:
 _KINDS: dict[CardKind, Kind] = {"company": COMPANY, "contact": CONTACT}
 _FIELD_KINDS: dict[str, FieldKind] = {"number": "number", "enumeration": "choice", "bool": "flag", "datetime": "moment"}
 _FLAGS = {"true": ("yes", "Yes"), "false": ("no", "No")}
-_LABELS = {"hubspot_owner_id": "Owner", "firstname": "First name", "lastname": "Last name", "name": "Company name"}
+_LABELS = {
+    "hubspot_owner_id": "Owner",
+    "firstname": "First name",
+    "lastname": "Last name",
+    "name": "Company name",
+    "phone": "Phone number",
+    "country": "Country/Region",
+    "createdate": "Create date",
+    "lastmodifieddate": "Last modified date",
+    "hs_lastmodifieddate": "Last modified date",
+    "hs_additional_emails": "Additional email addresses",
+}
 _HIDDEN = frozenset({"hs_merged_object_ids", "associatedcompanyid", "hs_parent_company_id", "hs_object_id"})
 
 

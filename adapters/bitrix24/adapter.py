@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import json
 import logging
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
-from math import ceil
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from adapters.batches import chunks, settle_each
+from adapters.batches import chunks
 from adapters.bitrix24 import schemas
 from adapters.bitrix24.client import (
     COMMANDS,
@@ -31,14 +29,17 @@ from adapters.bitrix24.client import (
     as_map,
     row_id,
 )
-from adapters.bitrix24.schemas import DEAL, ENTITY, Card, UserField
+from adapters.bitrix24.drift import find_drift
+from adapters.bitrix24.provision import Provision
+from adapters.bitrix24.schemas import DEAL, ENTITY, Card
+from adapters.bitrix24.scores import Scores
+from adapters.bitrix24.tasks import Tasks
 from adapters.budget import States
 from adapters.contract import (
     Capabilities,
     Cursor,
     Drift,
     FieldMap,
-    FieldRef,
     FieldSpec,
     FieldStep,
     Found,
@@ -50,23 +51,17 @@ from adapters.contract import (
 )
 from adapters.errors import (
     AccessLost,
-    Conflict,
-    CRMError,
     Gone,
-    Interrupted,
     Malformed,
     Rejected,
     ScopeMissing,
-    Transient,
-    Unavailable,
     Unsupported,
 )
-from adapters.fields import aware, identifier, zone
+from adapters.fields import zone
 from adapters.records import (
     CRM,
     Customer,
     CustomerKind,
-    CustomerRef,
     Manager,
     Order,
     OrderLine,
@@ -87,8 +82,6 @@ _FIRST_CHANGES = 6
 _STORE_PAGES = 10
 """Pages of store orders in one hit: each order costs one more command for its clients and payments."""
 _OWNERS = 150
-_TRIES = 8
-_OLD = MappingProxyType({CustomerKind.CONTACT: "crm.contact", CustomerKind.COMPANY: "crm.company"})
 
 _DEALS = Listing(
     "crm.item.list",
@@ -149,10 +142,13 @@ class Bitrix24:
     def __init__(self, access: PortalAccess, transport: Transport, states: States) -> None:
         self._client = Client(access, transport, states)
         self._camel: dict[CustomerKind, dict[str, str]] = {}
+        self._sought: set[str] = set()
         self._stages: dict[str, str] | None = None
         self._zone: tzinfo | None = None
         self._rows_per_deal = 1.0
-        self._writing = Pace()
+        self._provision = Provision(self._client)
+        self._scores = Scores(self._client, self._card)
+        self._tasks = Tasks(self._client)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -248,7 +244,7 @@ class Bitrix24:
     ) -> Found[Customer]:
         """The named cards, 50 a command and 2,500 a request."""
         card = self._card(kind, fields)
-        rows = self._rows_by_id(self._customer_listing(kind, card), ids)
+        rows = self._client.rows_by_id(self._customer_listing(kind, card), ids)
         records = [schemas.customer(kind, row, card) for row in rows]
         return Found(records, frozenset(ids) - {record.ref.external_id for record in records})
 
@@ -262,14 +258,17 @@ class Bitrix24:
 
     def _card(self, kind: CustomerKind, fields: FieldMap | None) -> Card:
         refs = fields.of(kind) if fields is not None else {}
-        return Card.of(refs, self._camel_names(kind)) if refs else Card()
+        return Card.of(refs, self._camel_names(kind, {ref.name for ref in refs.values()})) if refs else Card()
 
-    def _camel_names(self, kind: CustomerKind) -> dict[str, str]:
+    def _camel_names(self, kind: CustomerKind, wanted: set[str]) -> dict[str, str]:
         """Original name of a custom field → its name in `crm.item.*`, which cannot be computed safely.
+
+        Asked for again when a name is wanted that was not there: another process may have created it.
 
         https://apidocs.bitrix24.com/api-reference/crm/universal/crm-item-fields.html (read 2026-11)
         """
-        if kind not in self._camel:
+        missing = wanted - set(self._camel.get(kind, ())) - self._sought
+        if missing:
             asked = {each.value: Command("crm.item.fields", {"entityTypeId": ENTITY[each]}) for each in CustomerKind}
             replies = self._client.batch_all(asked)
             for each in CustomerKind:
@@ -279,7 +278,8 @@ class Bitrix24:
                     for camel, info in found.items()
                     if isinstance(info, dict)
                 }
-        return self._camel[kind]
+            self._sought |= missing
+        return self._camel.get(kind, {})
 
     def _walk(self, listing: Listing, since: Cursor | None, changed: str) -> Iterator[tuple[_Place, Stretch]]:
         place = _Place.read(since)
@@ -288,14 +288,6 @@ class Bitrix24:
         for stretch in self._client.walk(place.narrow(listing, changed), place.last, pace):
             place = place.after(stretch)
             yield place, stretch
-
-    def _rows_by_id(self, listing: Listing, ids: Iterable[str]) -> list[dict[str, Any]]:
-        numbers = sorted({int(text) for text in ids if text.isdecimal()})
-        commands = {
-            f"i{at}": listing.narrowed({"@id": list(part)}).after(0) for at, part in enumerate(chunks(numbers, PAGE))
-        }
-        replies = self._client.batch_all(commands)
-        return [row for key in commands for row in listing.rows(replies[key])]
 
     # ── orders ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -306,7 +298,7 @@ class Bitrix24:
 
     def orders_by_id(self, source: OrderSource, ids: Sequence[str], *, lines: bool = True) -> Found[Order]:
         """The named deals or orders. Templates of repeated deals are none, so they count as gone."""
-        rows = self._rows_by_id(_listing_of(source), ids)
+        rows = self._client.rows_by_id(_listing_of(source), ids)
         records = self._orders_in(source, rows, lines=lines)
         return Found(records, frozenset(ids) - {record.external_id for record in records})
 
@@ -367,7 +359,8 @@ class Bitrix24:
 
     def customer_drift(self, kind: CustomerKind, known: Sequence[int]) -> Drift:
         """One request when nothing vanished; up to 2,450 ids are read, of more only ranges with another count."""
-        return self._drift(
+        return find_drift(
+            self._client,
             Listing(
                 "crm.item.list",
                 {"entityTypeId": ENTITY[kind], "select": ["id"], "order": {"id": "ASC"}},
@@ -382,234 +375,31 @@ class Bitrix24:
         listing = _listing_of(source)
         if source is OrderSource.DEALS:
             listing = listing.narrowed({"!=isRecurring": "Y"}, select=["id", "isRecurring"])
-        return self._drift(listing, known)
+        return find_drift(self._client, listing, known)
 
-    def _drift(self, listing: Listing, known: Sequence[int]) -> Drift:
-        if len(known) <= (COMMANDS - 1) * PAGE:
-            return _difference(known, self._ids_after(listing, 0, len(known)))
-        parts = chunks(known, ceil(len(known) / (COMMANDS - 1)))
-        lows = [0, *(part[-1] for part in parts[:-1])]
-        ranges = {
-            f"r{at}": (listing.narrowed({">id": low, "<=id": part[-1]}), part)
-            for at, (low, part) in enumerate(zip(lows, parts, strict=True))
-        }
-        counts = self._client.batch_all(
-            {key: within.at(0) for key, (within, _part) in ranges.items()}
-            | {"above": listing.narrowed({">id": known[-1]}).at(0)}
-        )
-        totals = {key: _total(listing, reply) for key, reply in counts.items()}
-        drift = self._drift_within(
-            {key: found for key, found in ranges.items() if totals[key] != len(found[1])}, totals
-        )
-        above = self._ids_after(listing, known[-1], totals["above"]) if totals["above"] else set()
-        return Drift(self._confirmed(listing, drift.gone), drift.unseen | _difference((), above).unseen)
-
-    def _drift_within(self, ranges: Mapping[str, tuple[Listing, Sequence[int]]], totals: Mapping[str, int]) -> Drift:
-        """Read the ids of the ranges whose count differs from what we hold."""
-        guess = {key: max(1, ceil(totals[key] / PAGE)) for key in ranges}
-        read = self._client.read_all({key: within for key, (within, _part) in ranges.items()}, guess=guess)
-        found = [_difference(part, _ids(read[key].good())) for key, (_within, part) in ranges.items()]
-        return Drift(
-            frozenset().union(*(drift.gone for drift in found)), frozenset().union(*(drift.unseen for drift in found))
-        )
-
-    def _ids_after(self, listing: Listing, after: int, expected: int) -> set[int]:
-        pace = Pace(min(COMMANDS, expected // PAGE + 1))
-        return {number for stretch in self._client.walk(listing, after, pace) for number in _ids(stretch.rows)}
-
-    def _confirmed(self, listing: Listing, gone: frozenset[str]) -> frozenset[str]:
-        """Ids that are really gone: pages by offset shift when somebody deletes a record meanwhile."""
-        if not gone:
-            return gone
-        return gone - {str(number) for number in _ids(self._rows_by_id(listing, gone))}
-
-    # ── fields ───────────────────────────────────────────────────────────────────────────────────────────────
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def plan_fields(self, specs: Sequence[FieldSpec], known: FieldMap | None) -> list[FieldStep]:
-        """What is missing on contacts and companies. One request; raises `Conflict` like `ensure_fields`."""
-        held = self._user_fields()
-        return [
-            step
-            for kind in CustomerKind
-            for spec in specs
-            for step in _steps(kind, spec, _find(held[kind], kind, spec, known))
-        ]
+        """See `Provision.plan`."""
+        return self._provision.plan(specs, known)
 
     def ensure_fields(self, specs: Sequence[FieldSpec], known: FieldMap | None) -> FieldMap:
-        """Create what is missing, one call at a time: each alters a table and may take long.
-
-        Where the administrators share one layout of the card, our fields get a section of their own in it.
-        """
-        held = self._user_fields()
-        todo = [
-            (kind, spec, at, _find(held[kind], kind, spec, known))
-            for kind in CustomerKind
-            for at, spec in enumerate(specs)
-        ]
-        changed = False
-        for kind, spec, at, found in todo:
-            if _steps(kind, spec, found):
-                self._create(kind, spec, at) if found is None else self._extend(kind, spec, found.name)
-                changed = True
-        if changed:
-            held = self._user_fields()
-            self._camel.clear()
-            self._show_section([schemas.field_name(spec.key) for spec in specs])
-        return FieldMap(
-            {kind: {spec.key: _ref(held[kind], kind, spec, known) for spec in specs} for kind in CustomerKind}
-        )
-
-    def _user_fields(self) -> dict[CustomerKind, dict[str, UserField]]:
-        """All custom fields by name; lists whose elements were left out are asked for one by one."""
-        read = self._client.read_all({kind.value: Listing(f"{_OLD[kind]}.userfield.list", {}) for kind in CustomerKind})
-        held = {kind: schemas.user_fields(read[kind.value].good()) for kind in CustomerKind}
-        bare = {
-            f"{kind.value}{found.id}": (kind, Command(f"{_OLD[kind]}.userfield.get", {"id": found.id}))
-            for kind in CustomerKind
-            for found in held[kind].values()
-            if found.type == "enumeration" and not found.elements and found.name in schemas.NAMES.values()
-        }
-        if bare:
-            replies = self._client.batch_all({key: command for key, (_kind, command) in bare.items()})
-            for key, (kind, _command) in bare.items():
-                held[kind].update(schemas.user_fields([replies[key].good()]))
-        return held
-
-    def _create(self, kind: CustomerKind, spec: FieldSpec, at: int) -> None:
-        """A field may appear although the answer was an error or none came: look before trying again.
-
-        https://apidocs.bitrix24.com/api-reference/crm/contacts/userfield/crm-contact-userfield-add.html (read 2026-11)
-        """
-        command = Command(f"{_OLD[kind]}.userfield.add", {"fields": schemas.new_field(spec, 1000 + at * 10)})
-        self._until(command, lambda: schemas.field_name(spec.key) in self._user_fields()[kind])
-
-    def _extend(self, kind: CustomerKind, spec: FieldSpec, name: str) -> None:
-        """Add options; those that stand there go along with their ids, unchanged."""
-
-        def missing() -> tuple[UserField, dict[str, str]]:
-            found = self._user_fields()[kind][name]
-            return found, found.choices(spec)
-
-        found, choices = missing()
-        elements = [
-            {key: value for key, value in element.items() if value is not None} for element in found.elements
-        ] + schemas.new_elements(spec, choices, len(found.elements))
-        command = Command(f"{_OLD[kind]}.userfield.update", {"id": found.id, "fields": {"LIST": elements}})
-        self._until(command, lambda: len(missing()[1]) == len(spec.choices))
-
-    def _until(self, command: Command, is_done: Callable[[], bool]) -> None:
-        for left in reversed(range(_TRIES)):
-            try:
-                self._client.call(command, repeatable=False)
-            except (Interrupted, Unavailable, Rejected) as trouble:
-                if is_done():
-                    return
-                if left == 0 or isinstance(trouble, Rejected):
-                    raise
-            else:
-                return
-
-    def _show_section(self, names: Sequence[str]) -> None:
-        """Put our section into the common layout of both cards, if there is one; its other sections stay.
-
-        `null` is the portal's default layout, which `set` would wipe out. Optional: a refusal is only logged.
-        https://apidocs.bitrix24.com/api-reference/crm/universal/item-details-configuration/ (read 2026-11)
-        """
-        for kind in CustomerKind:
-            asked = {"entityTypeId": ENTITY[kind], "scope": "C"}
-            try:
-                layout = self._client.call(Command("crm.item.details.configuration.get", asked)).result
-                data = _with_section(layout, names)
-                if data is not None:
-                    self._client.call(Command("crm.item.details.configuration.set", {**asked, "data": data}))
-            except CRMError as refusal:
-                log.warning("the section RFM was not put on the %s card: %s", kind.value, refusal)
-
-    # ── scores ───────────────────────────────────────────────────────────────────────────────────────────────
+        """See `Provision.ensure`."""
+        self._camel.clear()
+        self._sought.clear()
+        return self._provision.ensure(specs, known)
 
     def write_scores(self, changes: Sequence[ScoreChange], fields: FieldMap) -> list[Outcome]:
-        """Put values on up to 50 cards in one request; emptying fields costs a second one.
-
-        Bitrix24 ignores unknown names silently, so each card's answer is compared with what was sent.
-        """
-        return settle_each(changes, lambda part: self._write(part, fields))
-
-    def _write(self, changes: Sequence[ScoreChange], fields: FieldMap) -> list[Outcome]:
-        writes = {at: self._plan_write(change, fields) for at, change in enumerate(changes)}
-        good = {at: write for at, write in writes.items() if isinstance(write, _Write)}
-        try:
-            replies = self._client.batch_all({f"c{at}": write.clear for at, write in good.items() if write.clear})
-            sent = {f"w{at}": write.update for at, write in good.items() if _is_good(replies.get(f"c{at}"))}
-            replies.update(self._client.batch_all(sent, self._writing))
-        except Unavailable as trouble:
-            raise _cut(trouble) from trouble
-        return [
-            write if isinstance(write, Outcome) else write.outcome(replies.get(f"w{at}") or replies[f"c{at}"])
-            for at, write in writes.items()
-        ]
-
-    def _plan_write(self, change: ScoreChange, fields: FieldMap) -> _Write | Outcome:
-        card = self._card(change.customer.kind, fields)
-        for key in change.values:
-            if key not in card.camel:
-                reason = f"the field {schemas.NAMES.get(key, key)} is not on the card: provision the portal again"
-                return Outcome(ok=False, external_id=change.customer.external_id, field=key, reason=reason)
-        try:
-            return _Write(change, card, *_commands(change, card, self._client.offset))
-        except Unsupported as gap:
-            return Outcome(ok=False, external_id=change.customer.external_id, field="segment", reason=str(gap))
-
-    # ── tasks ────────────────────────────────────────────────────────────────────────────────────────────────
+        """See `Scores.write`."""
+        return self._scores.write(changes, fields)
 
     def create_tasks(self, drafts: Sequence[TaskDraft]) -> list[Outcome]:
-        """To-dos on the customers' cards, 50 in one request. Bitrix24's to-dos know no priority.
-
-        What a lost answer leaves open is looked for by its marker before it is sent again.
-        """
-        return [outcome for part in chunks(drafts, COMMANDS) for outcome in self._create_tasks(part)]
-
-    def _create_tasks(self, drafts: Sequence[TaskDraft]) -> list[Outcome]:
-        made: dict[int, Outcome] = {}
-        trouble: Transient | None = None
-        for left in reversed(range(_TRIES + 1)):
-            pending = {at: draft for at, draft in enumerate(drafts) if at not in made}
-            if trouble is not None:
-                found = self.find_tasks(list(pending.values()))
-                made |= {at: Outcome(ok=True, external_id=found[d.key]) for at, d in pending.items() if d.key in found}
-                pending = {at: draft for at, draft in pending.items() if at not in made}
-            if not pending:
-                return [made[at] for at in range(len(drafts))]
-            if left:
-                trouble = self._send_tasks(pending, made)
-        raise trouble or Unavailable("Bitrix24 leaves new to-dos unanswered")
-
-    def _send_tasks(self, pending: Mapping[int, TaskDraft], made: dict[int, Outcome]) -> Transient | None:
-        """One attempt. Puts what is settled into `made`; returns the trouble that leaves the others open."""
-        commands = {f"t{at}": _todo(draft, self._client.offset) for at, draft in pending.items()}
-        try:
-            replies = self._client.batch(commands, repeatable=False).replies
-        except (Interrupted, Unavailable) as lost:
-            return lost
-        trouble: Transient | None = None
-        for at in pending:
-            reply = replies.get(f"t{at}")
-            if reply is None or self._client.worth_repeating(reply):
-                error = reply.error if reply is not None else None
-                trouble = error if isinstance(error, Transient) else Unavailable("Bitrix24 left a to-do unanswered")
-            else:
-                made[at] = _task_outcome(reply)
-        return trouble
+        """See `Tasks.create`."""
+        return self._tasks.create(drafts)
 
     def find_tasks(self, drafts: Sequence[TaskDraft]) -> dict[str, str]:
-        """To-dos that carry the drafts' markers; one command for each customer, finished ones included."""
-        customers = sorted({draft.customer for draft in drafts})
-        names = {customer: f"a{at}" for at, customer in enumerate(customers)}
-        read = self._client.read_all({name: _todos_of(customer) for customer, name in names.items()})
-        return {
-            draft.key: task_id
-            for draft in drafts
-            if (task_id := _marked(read[names[draft.customer]].good(), draft.marker)) is not None
-        }
+        """See `Tasks.find`."""
+        return self._tasks.find(drafts)
 
 
 _CHANGED = MappingProxyType({OrderSource.DEALS: "updatedTime", OrderSource.ORDERS: "dateUpdate"})
@@ -654,170 +444,3 @@ def _tied_deals(replies: Iterable[Reply]) -> dict[str, str]:
             if str(row.get("ownerTypeId", DEAL)) == str(DEAL):
                 tied[str(row.get("orderId"))] = str(row.get("ownerId"))
     return tied
-
-
-def _total(listing: Listing, reply: Reply) -> int:
-    reply.good()
-    if reply.total is None:
-        raise Malformed(f"{listing.method} answered without a total", path="result_total")
-    return reply.total
-
-
-def _ids(rows: Iterable[Mapping[str, Any]]) -> set[int]:
-    return {row_id(row, "items") for row in rows if not schemas.is_template(row)}
-
-
-def _difference(known: Sequence[int], held: set[int]) -> Drift:
-    ours = set(known)
-    return Drift(frozenset(map(str, ours - held)), frozenset(map(str, held - ours)))
-
-
-def _find(
-    held: Mapping[str, UserField], kind: CustomerKind, spec: FieldSpec, known: FieldMap | None
-) -> UserField | None:
-    """Our field by its stored id, else by its name, which nobody can change; raises `Conflict`."""
-    stored = known.of(kind).get(spec.key) if known is not None else None
-    by_id = (found for found in held.values() if stored is not None and found.id == stored.external_id)
-    found = next(by_id, None) or held.get(schemas.field_name(spec.key))
-    if found is not None and (found.type != schemas.TYPES[spec.type] or found.multiple):
-        is_now = f"{found.type}, multiple" if found.multiple else found.type
-        raise Conflict(
-            f"the {kind.value} field {found.name} is of type {is_now}, not {schemas.TYPES[spec.type]}: "
-            "delete it in the CRM settings and provision again"
-        )
-    return found
-
-
-def _steps(kind: CustomerKind, spec: FieldSpec, found: UserField | None) -> list[FieldStep]:
-    if found is None:
-        return [FieldStep(kind, spec.key, "create", schemas.field_name(spec.key))]
-    missing = [choice.value for choice in spec.choices if choice.value not in found.choices(spec)]
-    return [FieldStep(kind, spec.key, "extend", f"{found.name}: {', '.join(missing)}")] if missing else []
-
-
-def _ref(held: Mapping[str, UserField], kind: CustomerKind, spec: FieldSpec, known: FieldMap | None) -> FieldRef:
-    found = _find(held, kind, spec, known)
-    if found is None or _steps(kind, spec, found):
-        raise Unavailable(
-            f"the {kind.value} field {schemas.field_name(spec.key)} has not appeared yet: provision again"
-        )
-    return FieldRef(found.id, found.name, found.choices(spec))
-
-
-def _with_section(layout: Any, names: Sequence[str]) -> list[dict[str, Any]] | None:
-    """The layout with our section, or None when there is nothing to add or no common layout."""
-    if not isinstance(layout, list) or not layout or not all(isinstance(section, dict) for section in layout):
-        return None
-    shown = {element.get("name") for section in layout for element in section.get("elements") or []}
-    ours = [{"name": name, "optionFlags": 1} for name in names if name not in shown]
-    if not ours:
-        return None
-    if not any(section.get("name") == "rfm" for section in layout):
-        return [*layout, {"name": "rfm", "title": "RFM", "type": "section", "elements": ours}]
-    return [
-        {**section, "elements": [*(section.get("elements") or []), *ours]} if section.get("name") == "rfm" else section
-        for section in layout
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Write:
-    """One card's write: `clear` empties fields, `update` sets values or, where there are none, reads the card back."""
-
-    change: ScoreChange
-    card: Card
-    clear: Command | None
-    update: Command
-
-    def outcome(self, reply: Reply) -> Outcome:
-        card_id = self.change.customer.external_id
-        error = reply.error
-        if isinstance(error, Rejected | ScopeMissing) and getattr(error, "scope", None) is None:
-            return Outcome(ok=False, external_id=card_id, field=self._named_in(str(error)), reason=str(error))
-        row = as_map(as_map(reply.good(), "crm.item.update").get("item"), "item")
-        held = self.card.read(row)
-        for key, value in self.change.values.items():
-            if not self.card.shows(row, key) or not schemas.same(value, held.get(key)):
-                reason = f"Bitrix24 did not take the value of {self.card.upper[key]}"
-                return Outcome(ok=False, external_id=card_id, field=key, reason=reason)
-        return Outcome(ok=True, external_id=card_id, written_at=aware(row.get("updatedTime"), "item.updatedTime"))
-
-    def _named_in(self, text: str) -> str | None:
-        names = ((key, name) for key in self.change.values for name in (self.card.camel[key], self.card.upper[key]))
-        found = max((pair for pair in names if pair[1] in text), key=lambda pair: len(pair[1]), default=None)
-        return found[0] if found else None
-
-
-def _commands(change: ScoreChange, card: Card, offset: tzinfo) -> tuple[Command | None, Command]:
-    """Emptying goes through the old method with "": `crm.item.update` shows null and keeps the value.
-
-    https://github.com/bitrix-tools/b24-rest-docs/issues/145 and 269 (read 2026-11). The old method's answer is a
-    bare true, so the card is read back.
-    """
-    kind, card_id = change.customer.kind, change.customer.external_id
-    emptied = {card.upper[key]: "" for key, value in change.values.items() if value is None}
-    values = {
-        card.camel[key]: card.text(key, value, offset) for key, value in change.values.items() if value is not None
-    }
-    params = {"entityTypeId": ENTITY[kind], "id": card_id}
-    quiet = {"REGISTER_SONET_EVENT": "N"}
-    clear = Command(f"{_OLD[kind]}.update", {"id": card_id, "fields": emptied, "params": quiet}) if emptied else None
-    if not values:
-        return clear, Command("crm.item.get", params)
-    return clear, Command("crm.item.update", {**params, "fields": values})
-
-
-def _is_good(reply: Reply | None) -> bool:
-    return reply is None or reply.error is None
-
-
-def _cut(trouble: Unavailable) -> Unavailable:
-    """A batch cut off at 60 s ends in a 500: told as 504, so that it is halved.
-
-    https://apidocs.bitrix24.com/limits.html (read 2026-11)
-    """
-    if trouble.status != 500:
-        return trouble
-    return Unavailable(str(trouble), status=504, retry_after=trouble.retry_after)
-
-
-def _todo(draft: TaskDraft, offset: tzinfo) -> Command:
-    """A deadline without a zone, as in the vendor's example, would be read in the portal's: ours says its offset.
-
-    https://apidocs.bitrix24.com/api-reference/crm/timeline/activities/todo/crm-activity-todo-add.html (read 2026-11)
-    """
-    fields: dict[str, Any] = {
-        "ownerTypeId": ENTITY[draft.customer.kind],
-        "ownerId": draft.customer.external_id,
-        "deadline": schemas.stamp(draft.due_at, offset),
-        "title": draft.title,
-        "description": f"{draft.body}\n\n{draft.marker}",
-    }
-    if draft.manager_id is not None:
-        fields["responsibleId"] = draft.manager_id
-    return Command("crm.activity.todo.add", fields)
-
-
-def _task_outcome(reply: Reply) -> Outcome:
-    if isinstance(reply.error, Rejected | ScopeMissing) and getattr(reply.error, "scope", None) is None:
-        return Outcome(ok=False, reason=str(reply.error))
-    result = reply.good()
-    made = identifier(result.get("id") if isinstance(result, dict) else result or None)
-    if made is None:
-        return Outcome(ok=False, reason="Bitrix24 did not create the to-do and did not say why")
-    return Outcome(ok=True, external_id=made)
-
-
-def _todos_of(customer: CustomerRef) -> Listing:
-    owner = {"OWNER_TYPE_ID": ENTITY[customer.kind], "OWNER_ID": customer.external_id, "PROVIDER_ID": "CRM_TODO"}
-    params = {"filter": owner, "select": ["ID", "SUBJECT", "DESCRIPTION"], "order": {"ID": "DESC"}}
-    return Listing("crm.activity.list", params)
-
-
-def _marked(rows: Sequence[Mapping[str, Any]], marker: str) -> str | None:
-    """The to-do whose text has the marker itself, not a longer one that begins like it."""
-    pattern = re.compile(re.escape(marker) + r"(?![\w:./-])")
-    for row in rows:
-        if pattern.search(f"{row.get('SUBJECT') or ''}\n{row.get('DESCRIPTION') or ''}"):
-            return identifier(row.get("ID"))
-    return None

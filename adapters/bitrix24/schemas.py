@@ -15,7 +15,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
-from adapters.contract import FieldRef, FieldSpec, FieldType
+from adapters.contract import FieldRef
 from adapters.errors import Malformed, Unsupported
 from adapters.fields import amount, aware, decimal, flag, identifier, whole
 from adapters.records import (
@@ -34,6 +34,8 @@ from adapters.records import (
 Row = Mapping[str, Any]
 
 DEAL = 2
+FAMILY = MappingProxyType({CustomerKind.CONTACT: "crm.contact", CustomerKind.COMPANY: "crm.company"})
+"""Beginnings of the older methods' names."""
 ENTITY = MappingProxyType({CustomerKind.CONTACT: 3, CustomerKind.COMPANY: 4})
 """https://apidocs.bitrix24.com/api-reference/crm/data-types.html#object_type (read 2026-11)"""
 
@@ -54,27 +56,6 @@ NAMES = MappingProxyType(
     }
 )
 """Our keys → names of the custom fields; letters only, so that their camelCase form is predictable."""
-
-TYPES = MappingProxyType(
-    {
-        FieldType.INTEGER: "integer",
-        FieldType.DECIMAL: "double",
-        FieldType.TEXT: "string",
-        FieldType.LONG_TEXT: "string",
-        FieldType.CHOICE: "enumeration",
-        FieldType.TIME: "datetime",
-        FieldType.FLAG: "boolean",
-    }
-)
-_SETTINGS: Mapping[FieldType, Mapping[str, Any]] = MappingProxyType(
-    {
-        FieldType.DECIMAL: {"PRECISION": 2},
-        FieldType.TEXT: {"ROWS": 1},
-        FieldType.LONG_TEXT: {"ROWS": 4},
-        FieldType.CHOICE: {"DISPLAY": "LIST", "LIST_HEIGHT": 1},
-        FieldType.FLAG: {"DEFAULT_VALUE": 0, "DISPLAY": "CHECKBOX"},
-    }
-)
 
 DEAL_SELECT = (
     "id",
@@ -371,12 +352,16 @@ def _basket_line(item: Row) -> OrderLine:
 # ── catalogues ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class _Loose(Schema):
+class Loose(Schema):
+    """Unknown keys are passed over."""
+
     class Meta:
+        """Of the schema."""
+
         unknown = EXCLUDE
 
 
-class _User(_Loose):
+class _User(Loose):
     ID = fields.Raw(required=True)
     ACTIVE = fields.Raw(load_default=True)
     NAME = fields.Raw(load_default=None)
@@ -384,37 +369,22 @@ class _User(_Loose):
     UF_DEPARTMENT = fields.Raw(load_default=None)
 
 
-class _Department(_Loose):
+class _Department(Loose):
     ID = fields.Raw(required=True)
     NAME = fields.Raw(load_default=None)
     PARENT = fields.Raw(load_default=None)
     UF_HEAD = fields.Raw(load_default=None)
 
 
-class _Currency(_Loose):
+class _Currency(Loose):
     CURRENCY = fields.Str(required=True)
     AMOUNT = fields.Raw(load_default=None)
     AMOUNT_CNT = fields.Raw(load_default=None)
     BASE = fields.Raw(load_default=None)
 
 
-class _Element(_Loose):
-    ID = fields.Raw(required=True)
-    VALUE = fields.Raw(load_default="")
-    SORT = fields.Raw(load_default=None)
-    DEF = fields.Raw(load_default=None)
-    XML_ID = fields.Raw(load_default=None)
-
-
-class _UserField(_Loose):
-    ID = fields.Raw(required=True)
-    FIELD_NAME = fields.Str(required=True)
-    USER_TYPE_ID = fields.Str(required=True)
-    MULTIPLE = fields.Raw(load_default="N")
-    LIST = fields.List(fields.Nested(_Element), load_default=list, allow_none=True)
-
-
-def _load(schema: Schema, rows: Any, path: str) -> list[dict[str, Any]]:
+def load(schema: Schema, rows: Any, path: str) -> list[dict[str, Any]]:
+    """Checked rows of a catalogue; raises `Malformed` with the place of the first bad one."""
     try:
         loaded: list[dict[str, Any]] = schema.load(rows if isinstance(rows, list) else [rows], many=True)
     except ValidationError as error:
@@ -433,7 +403,7 @@ def managers(rows: Any) -> list[Manager]:
             active=flag(row["ACTIVE"]) is not False,
             team_ids=_ids(row["UF_DEPARTMENT"]),
         )
-        for row in _load(_User(), rows, "user.get")
+        for row in load(_User(), rows, "user.get")
     ]
 
 
@@ -451,14 +421,14 @@ def teams(rows: Any) -> list[Team]:
             lead_id=identifier(row["UF_HEAD"]),
             parent_id=identifier(row["PARENT"]),
         )
-        for row in _load(_Department(), rows, "department.get")
+        for row in load(_Department(), rows, "department.get")
     ]
 
 
 def rates(rows: Any, base: str | None) -> tuple[str, dict[str, Decimal]]:
     """The base currency, and what one unit of each currency is worth in it (`AMOUNT` / `AMOUNT_CNT`)."""
     worth: dict[str, Decimal] = {}
-    for row in _load(_Currency(), rows, "crm.currency.list"):
+    for row in load(_Currency(), rows, "crm.currency.list"):
         if base is None and flag(row["BASE"]) is True:
             base = row["CURRENCY"]
         units = decimal(row["AMOUNT_CNT"], "crm.currency.list[].AMOUNT_CNT") or Decimal(1)
@@ -477,81 +447,3 @@ def stage_semantics(rows: Sequence[Row]) -> dict[str, str]:
         for row in rows
         if str(row.get("ENTITY_ID", "")).startswith("DEAL_STAGE")
     }
-
-
-# ── custom fields ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class UserField:
-    """A custom field as the portal holds it. `elements` are a list's rows, to be sent back as they are."""
-
-    id: str
-    name: str
-    type: str
-    multiple: bool
-    elements: tuple[Mapping[str, Any], ...]
-
-    def choices(self, spec: FieldSpec) -> dict[str, str]:
-        """Value → element id. Found by XML_ID; an element that a person made, by its label."""
-        by_code = {str(element["XML_ID"]): str(element["ID"]) for element in self.elements if element["XML_ID"]}
-        by_label = {str(element["VALUE"]): str(element["ID"]) for element in self.elements}
-        found = {choice.value: by_code.get(choice.value, by_label.get(choice.label)) for choice in spec.choices}
-        return {value: element for value, element in found.items() if element is not None}
-
-
-def user_fields(rows: Any) -> dict[str, UserField]:
-    """Rows of `crm.contact.userfield.list`, by name."""
-    return {
-        row["FIELD_NAME"]: UserField(
-            id=required(row, "ID"),
-            name=row["FIELD_NAME"],
-            type=row["USER_TYPE_ID"],
-            multiple=flag(row["MULTIPLE"]) is True,
-            elements=tuple(row["LIST"] or ()),
-        )
-        for row in _load(_UserField(), rows, "userfield.list")
-    }
-
-
-def field_name(key: str) -> str:
-    """The custom field's name; raises `Unsupported` for a key that has none."""
-    try:
-        return NAMES[key]
-    except KeyError:
-        raise Unsupported(f"there is no Bitrix24 field for {key}") from None
-
-
-def new_field(spec: FieldSpec, sort: int) -> dict[str, Any]:
-    """The body that creates a field: labels in both languages, shown in filters, never mandatory.
-
-    https://apidocs.bitrix24.com/api-reference/crm/contacts/userfield/crm-contact-userfield-add.html (read 2026-11)
-    """
-    label = {"ru": spec.label, "en": spec.label}
-    body: dict[str, Any] = {
-        "FIELD_NAME": field_name(spec.key),
-        "USER_TYPE_ID": TYPES[spec.type],
-        "XML_ID": field_name(spec.key),
-        "SORT": sort,
-        "MULTIPLE": "N",
-        "MANDATORY": "N",
-        "SHOW_FILTER": "Y",
-        "LABEL": spec.label,
-        "EDIT_FORM_LABEL": label,
-        "LIST_COLUMN_LABEL": label,
-        "LIST_FILTER_LABEL": label,
-    }
-    if spec.type in _SETTINGS:
-        body["SETTINGS"] = dict(_SETTINGS[spec.type])
-    if spec.choices:
-        body["LIST"] = new_elements(spec, {}, 0)
-    return body
-
-
-def new_elements(spec: FieldSpec, held: Mapping[str, str], after: int) -> list[dict[str, Any]]:
-    """The list's elements that are missing; `after` is how many stand there already."""
-    missing = [choice for choice in spec.choices if choice.value not in held]
-    return [
-        {"VALUE": choice.label, "XML_ID": choice.value, "SORT": (after + at) * 10, "DEF": "N"}
-        for at, choice in enumerate(missing, start=1)
-    ]

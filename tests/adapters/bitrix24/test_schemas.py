@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from adapters.bitrix24 import schemas
+from adapters.bitrix24 import provision, schemas
 from adapters.bitrix24.schemas import Card, same
 from adapters.contract import Choice, FieldRef, FieldSpec, FieldType
 from adapters.errors import Malformed, Unsupported
@@ -311,7 +311,7 @@ def test_a_portal_without_a_base_currency_is_malformed():
 
 def test_a_list_field_is_created_with_stable_codes():
     spec = FieldSpec("segment", FieldType.CHOICE, "Segment", (Choice("vip", "VIP"), Choice("loyal", "Loyal")))
-    body = schemas.new_field(spec, 100)
+    body = provision.new_field(spec, 100)
     assert (body["FIELD_NAME"], body["USER_TYPE_ID"], body["MANDATORY"]) == ("UF_CRM_RFM_SEGMENT", "enumeration", "N")
     assert [(row["VALUE"], row["XML_ID"]) for row in body["LIST"]] == [("VIP", "vip"), ("Loyal", "loyal")]
     assert body["EDIT_FORM_LABEL"] == {"ru": "Segment", "en": "Segment"}
@@ -333,9 +333,9 @@ def test_options_are_found_by_code_and_a_persons_own_by_its_label():
     spec = FieldSpec(
         "segment", FieldType.CHOICE, "S", (Choice("vip", "VIP"), Choice("loyal", "Loyal"), Choice("new", "New"))
     )
-    assert schemas.user_fields(rows)["UF_CRM_RFM_SEGMENT"].choices(spec) == {"vip": "417", "loyal": "418"}
+    assert provision.user_fields(rows)["UF_CRM_RFM_SEGMENT"].choices(spec) == {"vip": "417", "loyal": "418"}
 
 
 def test_a_key_without_a_field_is_our_own_mistake():
     with pytest.raises(Unsupported):
-        schemas.field_name("mood")
+        provision.field_name("mood")

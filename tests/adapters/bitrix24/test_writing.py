@@ -136,7 +136,7 @@ def test_a_common_layout_gets_our_section_and_keeps_its_own(bench):
 
 def test_a_refused_layout_does_not_stop_provisioning(bench, monkeypatch):
     bench.portal.state.layouts[(3, "C", 0)] = [{"name": "main", "title": "A", "type": "section", "elements": []}]
-    monkeypatch.setattr("adapters.bitrix24.adapter._with_section", lambda layout, names: [{"type": "nonsense"}])
+    monkeypatch.setattr("adapters.bitrix24.provision._with_section", lambda layout, names: [{"type": "nonsense"}])
     assert bench.provisioned().of(CONTACT)["r"].name == "UF_CRM_RFM_R"
 
 
@@ -193,6 +193,13 @@ def test_a_deleted_field_is_refused_by_its_name(bench):
     refs = {**fields.of(CONTACT), "hint": FieldRef("1", "UF_CRM_RFM_LOST")}
     (outcome,) = bench.adapter.write_scores([_contact(1)], FieldMap({CONTACT: refs}))
     assert (outcome.ok, outcome.field) == (False, "hint")
+
+
+def test_fields_that_another_process_created_are_found_by_a_running_one(bench):
+    running = bench.another()
+    first = bench.adapter.ensure_fields(SPECS[:1], None)
+    assert running.write_scores([_contact(1, r=5)], first)[0].ok
+    assert running.write_scores([_contact(1)], bench.provisioned())[0].ok
 
 
 def test_under_faults_every_card_holds_its_values_and_no_limit_is_passed(bench):

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from importlib import import_module
 from importlib.util import find_spec
-from threading import Event
+from threading import Event, Thread
 from typing import cast
 
 from sandbox.clock import RealClock
@@ -42,7 +42,11 @@ def main(arguments: Sequence[str] | None = None, stop: Event | None = None) -> i
     parser.add_argument("--faults", type=float, default=0.0, metavar="RATE", help="0.05 = each kind, 5 %% of calls")
     parser.add_argument("--port", type=int, default=0, help="first port; the others follow. 0 takes free ones")
     parser.add_argument("--shop", choices=sorted(EVERYWHERE), help="one shop for all; otherwise each CRM has its own")
+    parser.add_argument("--until-eof", action="store_true", help="end as soon as standard input does")
     options = parser.parse_args(arguments)
+    stop = stop if stop is not None else Event()
+    if options.until_eof:
+        Thread(target=_set_at_eof, args=(stop,), name="standard input", daemon=True).start()
     shops = demo_shops(RealClock().now().date(), options.shop)
     with ExitStack() as running:
         for place, portal in enumerate(portals(shops, options.faults)):
@@ -51,10 +55,17 @@ def main(arguments: Sequence[str] | None = None, stop: Event | None = None) -> i
             sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
         try:
-            (stop or Event()).wait()
+            stop.wait()
         except KeyboardInterrupt:
             return 0
     return 0
+
+
+def _set_at_eof(stop: Event) -> None:
+    """Whoever started us holds the other end: it closes with that process, however it ends."""
+    while sys.stdin.buffer.read(4096):
+        pass
+    stop.set()
 
 
 if __name__ == "__main__":

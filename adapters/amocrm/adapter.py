@@ -29,24 +29,21 @@ from adapters.amocrm.client import (
     Json,
     Listing,
 )
+from adapters.amocrm.orders import Buyer, buyer_of, lead_of, transaction_of
 from adapters.amocrm.pages import Changes, Echo, Place
 from adapters.amocrm.provision import Layout, Wanted
 from adapters.amocrm.schemas import (
     ENTITY,
     Account,
-    Buyer,
     CardReader,
     account_of,
-    buyer_of,
     change_body,
     customer_of,
     field_of,
     group_of,
-    lead_of,
     manager_of,
     markers_in,
     task_body,
-    transaction_of,
 )
 from adapters.batches import chunks, settle_each
 from adapters.budget import States
@@ -75,7 +72,7 @@ from adapters.errors import (
     Unavailable,
     Unsupported,
 )
-from adapters.fields import from_epoch
+from adapters.fields import epoch, from_epoch
 from adapters.records import (
     CRM,
     Customer,
@@ -176,9 +173,11 @@ class AmoCRM:
         refs = fields.of(kind) if fields else {}
         reader = CardReader(refs)
 
+        stamps = {epoch(stamp) for stamp in own_writes.stamps} if own_writes else set()
+
         def is_ours(row: Json) -> bool:
             stamp = reader.read(row.get("custom_fields_values")).get("updated_at")
-            return own_writes is not None and stamp in own_writes.stamps
+            return isinstance(stamp, datetime) and epoch(stamp) in stamps
 
         for rows, cursor in self._rows(ENTITY[kind], (), since, Echo.of(own_writes), is_ours):
             yield Page([customer_of(row, kind, reader) for row in rows], cursor)

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from adapters.amocrm.client import IDS_IN_URL, Client, Json
-from adapters.amocrm.schemas import Product, Products, elements_of, product_of
+from adapters.amocrm.orders import Product, Products, elements_of, product_of
 
 
 class Catalogs:

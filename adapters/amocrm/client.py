@@ -189,7 +189,8 @@ class Client:
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise Malformed("amoCRM answered without the list that was asked for", path=f"_embedded.{name}")
         links = body.get("_links")
-        return Listing(rows, more=bool(rows) and isinstance(links, dict) and bool(links.get("next")), at=at)
+        more = bool(links.get("next")) if isinstance(links, dict) else len(rows) >= PAGE
+        return Listing(rows, more=more and bool(rows), at=at)
 
     def _moment(self, answer: Answer) -> datetime:
         try:

@@ -1,0 +1,231 @@
+"""The product in one command: sandbox portals, the main job on each of them, and the pages that show the result.
+
+Everything stays on this computer and is stopped together. A sandbox forgets its cards when it ends, so what an
+earlier demo left in the database is erased first; portals of other names are not touched.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from threading import Event, Thread
+from typing import Any
+
+from adapters.errors import CRMError
+from connector import server
+from connector.cli.output import emit, table
+from connector.config import Config
+from connector.demo_progress import Board, board
+from connector.errors import ConnectorError, Interruption
+from connector.jobs import connecting, loop
+from connector.sandboxes import Offer, answers, sandbox_portals
+from connector.store import overview, portals
+from connector.store.database import open_database
+from connector.store.models import Portal
+from connector.web.links import card_url, is_sandbox
+from connector.wiring import Service, assemble
+
+_WAIT_S = 0.2
+_GIVE_UP_S = 20.0
+_REFUSED, _FAILED = 1, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one portal: a report, or the reason why there is none."""
+
+    name: str
+    crm: str
+    report: loop.Report | None
+    error: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        report = self.report.as_json() if self.report is not None else {}
+        return {**report, "portal": self.name, "crm": self.crm, "error": self.error}
+
+
+def play(config: Config, *, once: bool, as_json: bool) -> int:
+    """Play it; `once` ends after the main job instead of serving the pages.
+
+    Returns 0, 1 when records were refused, 3 when a portal failed (the others are done all the same).
+    """
+    config = replace(config, public_url=None)
+    if not once:
+        server.listen(config).close()  # a taken port is better known before the work than after it
+    with _terminate_as_interrupt(), ExitStack() as running:
+        _migrate(config)
+        offers = _still_running(config)
+        if offers is None:
+            _say("starting the sandbox portals")
+            offers = running.enter_context(sandbox_portals())
+            _forget_earlier(config)
+        allowed = replace(config, allowed_crm_hosts=config.allowed_crm_hosts | {offer.host for offer in offers})
+        with assemble(allowed) as service:
+            outcomes = _run_all(service, offers)
+            cards = _best_cards(service, outcomes)
+        emit(_result(outcomes, cards), as_json=as_json, text=_text(outcomes, cards))
+        sys.stdout.flush()
+        if not once:
+            server.serve(config, ready=lambda address: _say(f"open {address} (Ctrl-C stops everything)"))
+    return _status(outcomes)
+
+
+def name_of(offer: Offer) -> str:
+    """What a demo portal is called."""
+    return f"sandbox-{offer.crm.value}"
+
+
+def _migrate(config: Config) -> None:
+    database = open_database(config)
+    try:
+        database.migrate()
+    finally:
+        database.close()
+
+
+def _still_running(config: Config) -> list[Offer] | None:
+    """The portals of another demo that is running on this database at this moment."""
+    with assemble(config) as service:
+        with service.database.session() as session:
+            known = [portal for portal in portals.all_portals(session) if _is_ours(portal)]
+        offers = [offer for portal in known if (offer := _reached(service, portal)) is not None]
+    return offers if known and len(offers) == len(known) else None
+
+
+def _reached(service: Service, portal: Portal) -> Offer | None:
+    """How the portal was connected, if it still lets us in there."""
+    if portal.access is None or not answers(portal.host):
+        return None
+    access = service.access_of(portal)
+    allowed = replace(service.config, allowed_crm_hosts=frozenset({portal.host}))
+    try:
+        with replace(service, config=allowed).open(access) as opened:
+            opened.adapter.portal()
+    except (CRMError, ConnectorError):
+        return None
+    kept = service.vault.open(portal.access)
+    return Offer(access.crm, kept["url"], kept["token"])
+
+
+def _forget_earlier(config: Config) -> None:
+    with assemble(config) as service:
+        with service.database.session() as session:
+            names = [portal.name for portal in portals.all_portals(session) if _is_ours(portal)]
+        for name in names:
+            connecting.disconnect(service, name, purge=True)
+
+
+def _is_ours(portal: Portal) -> bool:
+    return portal.name == f"sandbox-{portal.crm}" and is_sandbox(portal)
+
+
+def _run_all(service: Service, offers: Sequence[Offer]) -> list[Outcome]:
+    """The main job on every portal, side by side: each has limits of its own. Ctrl-C stops at the next page."""
+    outcomes: dict[str, Outcome] = {}
+    stopping = Event()
+    with board([name_of(offer) for offer in offers]) as shown:
+
+        def work(offer: Offer) -> None:
+            outcomes[offer.crm] = _run_one(service, offer, shown, stopping)
+
+        threads = [Thread(target=work, args=(offer,), name=name_of(offer), daemon=True) for offer in offers]
+        for thread in threads:
+            thread.start()
+        try:
+            _wait(threads)
+        except KeyboardInterrupt:
+            stopping.set()
+            for thread in threads:
+                thread.join(_GIVE_UP_S)
+            raise
+    return [outcomes[offer.crm] for offer in offers]
+
+
+def _wait(threads: Sequence[Thread]) -> None:
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(_WAIT_S)  # in short waits, so that Ctrl-C is heard
+
+
+def _run_one(service: Service, offer: Offer, shown: Board, stopping: Event) -> Outcome:
+    name = name_of(offer)
+
+    def progress(step: str, done: int, total: int | None = None) -> None:
+        if stopping.is_set():
+            raise Interruption("stopped")
+        shown.advance(name, step, done, total)
+
+    try:
+        connecting.connect(service, offer.crm, name, url=offer.url, token=offer.token)
+        report = loop.run_portal(service, name, progress=progress)
+    except (ConnectorError, CRMError) as error:
+        outcome = Outcome(name, offer.crm.value, None, str(error))
+    except Exception as error:  # noqa: BLE001 - one portal's fault must not hide the others' results
+        logging.getLogger("rfm").debug("unexpected error", exc_info=True)
+        outcome = Outcome(name, offer.crm.value, None, f"unexpected {type(error).__name__}")
+    else:
+        outcome = Outcome(name, offer.crm.value, report, None)
+    shown.finish(name, outcome.error)
+    return outcome
+
+
+def _best_cards(service: Service, outcomes: Sequence[Outcome]) -> dict[str, str]:
+    """The card with the largest sum of each portal that was run."""
+    cards: dict[str, str] = {}
+    with service.database.session() as session:
+        for outcome in outcomes:
+            portal = overview.portal_named(session, outcome.name) if outcome.report is not None else None
+            if portal is None:
+                continue
+            for customer in overview.best_customers(session, [portal.portal_id], 1)[portal.portal_id]:
+                cards[outcome.name] = card_url(portal, customer.kind, customer.external_id) or ""
+    return cards
+
+
+def _result(outcomes: Sequence[Outcome], cards: dict[str, str]) -> dict[str, Any]:
+    return {"portals": [{**outcome.as_json(), "card": cards.get(outcome.name)} for outcome in outcomes]}
+
+
+def _text(outcomes: Sequence[Outcome], cards: dict[str, str]) -> str:
+    header = ("crm", "customers", "orders", "scored", "cards written", "tasks", "requests", "seconds")
+    rows = []
+    for outcome in outcomes:
+        report = outcome.report
+        figures = (
+            [report.customers, report.orders, report.scored, report.written, report.tasks_created, report.requests]
+            if report is not None
+            else ["–"] * 6
+        )
+        seconds = f"{report.seconds:.1f}" if report is not None else "–"
+        rows.append([outcome.crm, *(str(figure) for figure in figures), seconds])
+    lines = [table(rows, header)]
+    lines += [f"{outcome.name} failed: {outcome.error}" for outcome in outcomes if outcome.error is not None]
+    lines += [f"{outcome.name}: the CRM refused {len(outcome.report.refused)} records" for outcome in outcomes
+              if outcome.report is not None and outcome.report.refused]
+    lines += ["cards with the largest sums:", *(f"  {url}" for url in cards.values())] if cards else []
+    return "\n".join(lines)
+
+
+def _status(outcomes: Sequence[Outcome]) -> int:
+    if any(outcome.error is not None for outcome in outcomes):
+        return _FAILED
+    return _REFUSED if any(outcome.report is not None and outcome.report.refused for outcome in outcomes) else 0
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """SIGTERM unwinds as Ctrl-C does, so that nothing we started stays behind."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - lines for people

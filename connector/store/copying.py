@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from connector.store.database import raw
 
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": None})
 _CHUNK_ROWS = 2000
 _ANALYZE_FROM = 5000
 
@@ -22,11 +22,16 @@ def copy_into_temp(
 ) -> int:
     """Fill the temporary table `table` (made on first use, emptied at each commit) and return the number of rows.
 
-    `columns` are (name, SQL type). Values may be None, str, int, bool, Decimal, aware datetime, dict or list (JSON).
+    What an earlier call of the same transaction left there goes first. `columns` are (name, SQL type). Values may be
+    None, str, int, bool, Decimal, aware datetime, dict or list (JSON); PostgreSQL's text has no NUL, so it is left out.
     """
     session.execute(text("SET LOCAL client_min_messages = warning"))
     body = ", ".join(f"{name} {kind}" for name, kind in columns)
     session.execute(text(f"CREATE TEMP TABLE IF NOT EXISTS {table} ({body}) ON COMMIT DELETE ROWS"))
+    filled: set[str] = session.info.setdefault("filled", set())
+    if table in filled:
+        session.execute(text(f"TRUNCATE {table}"))
+    filled.add(table)
     count = 0
     names = ", ".join(name for name, _ in columns)
     with raw(session).cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN".encode()) as copy:

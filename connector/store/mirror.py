@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Text, any_, cast, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
 from adapters.records import Customer, CustomerKind, Manager, Order, OrderSource, Team
@@ -60,6 +60,9 @@ _LINE_COLUMNS = (
     ("price", "numeric"),
     ("discount", "numeric"),
 )
+
+
+_UNDATED = datetime.min.replace(tzinfo=UTC)
 
 
 class Weight:
@@ -135,14 +138,15 @@ def store_customers(session: Session, portal_id: int, kind: CustomerKind, custom
     An older version of a card never overwrites a newer one (search indexes lag). A field of ours that holds another
     value than we last read or wrote is kept as a `card_events` row.
     """
-    latest = {customer.ref.external_id: customer for customer in customers}
+    oldest_first = sorted(customers, key=lambda customer: customer.updated_at or _UNDATED)
+    latest = {customer.ref.external_id: customer for customer in oldest_first}
     if not latest:
         return Stored(0, 0)
     copy_into_temp(session, "incoming_customers", _CUSTOMER_COLUMNS, map(_customer_row, latest.values()))
     keys = {"portal": portal_id, "kind": kind.value}
     session.execute(text(_KEEP_CARD_EVENTS), keys)
-    changed = _rows(session, _UPDATE_CUSTOMERS, keys)
-    changed += _insert_numbered(
+    # New cards first: one that an order mentions meanwhile waits for the same lock, and is then seen by the update.
+    changed = _insert_numbered(
         session,
         portal_id,
         "SELECT :kind AS kind, i.external_id, i.manager_id, true AS seen, i.is_buyer, i.crm_updated_at, i.card"
@@ -150,6 +154,7 @@ def store_customers(session: Session, portal_id: int, kind: CustomerKind, custom
         " AND c.kind = :kind AND c.external_id = i.external_id)",
         keys,
     )
+    changed += _rows(session, _UPDATE_CUSTOMERS, keys)
     merged = [loser for customer in latest.values() for loser in customer.merged_ids]
     if merged:
         changed += mark_customers_gone(session, portal_id, kind, merged)
@@ -179,7 +184,7 @@ def mark_orders_gone(session: Session, portal_id: int, source: OrderSource, ids:
         .where(
             OrderRow.portal_id == portal_id,
             OrderRow.source == source.value,
-            OrderRow.external_id.in_(gone),
+            OrderRow.external_id == any_(cast(gone, ARRAY(Text))),
             OrderRow.gone.is_(False),
         )
         .values(gone=True, customer=None)
@@ -195,7 +200,7 @@ def mark_customers_gone(session: Session, portal_id: int, kind: CustomerKind, id
         .where(
             CustomerRow.portal_id == portal_id,
             CustomerRow.kind == kind.value,
-            CustomerRow.external_id.in_(gone),
+            CustomerRow.external_id == any_(cast(gone, ARRAY(Text))),
             CustomerRow.gone.is_(False),
         )
         .values(gone=True, recheck=True)
@@ -228,17 +233,21 @@ def known_orders(session: Session, portal_id: int, source: OrderSource) -> list[
 
 def orders_to_recheck(session: Session, portal_id: int, source: OrderSource, kind: CustomerKind) -> list[str]:
     """Living orders that name a card which vanished since the last `recheck_done`: it may have been merged."""
+    vanished = session.scalars(
+        select(CustomerRow.external_id).where(
+            CustomerRow.portal_id == portal_id, CustomerRow.kind == kind.value, CustomerRow.recheck
+        )
+    ).all()
+    if not vanished:
+        return []
     column = OrderRow.company_id if kind is CustomerKind.COMPANY else OrderRow.contact_id
-    vanished = select(CustomerRow.external_id).where(
-        CustomerRow.portal_id == portal_id, CustomerRow.kind == kind.value, CustomerRow.recheck
-    )
     return list(
         session.scalars(
             select(OrderRow.external_id).where(
                 OrderRow.portal_id == portal_id,
                 OrderRow.source == source.value,
                 OrderRow.gone.is_(False),
-                column.in_(vanished),
+                column == any_(cast(vanished, ARRAY(Text))),
             )
         )
     )
@@ -256,33 +265,17 @@ def recheck_done(session: Session, portal_id: int, kind: CustomerKind) -> None:
 def derive_all(session: Session, portal: Portal) -> int:
     """Compute the derived columns of all orders again: after a change of zone, rates, sources or customer rule."""
     _mention_customers(session, portal.portal_id, table="orders")
-    select_sql = f"SELECT o.source, o.external_id, {_derived(portal, 'o', 'o.gone', 'o.source')} {_joined('orders o')}"
-    return _rows(
-        session,
-        f"""
-        UPDATE orders t SET customer = d.customer, day = d.day, units = d.units, weight = d.weight
-        FROM ({select_sql} WHERE o.portal_id = :portal) d
-        WHERE t.portal_id = :portal AND t.source = d.source AND t.external_id = d.external_id
-          AND (t.customer, t.day, t.units, t.weight) IS DISTINCT FROM (d.customer, d.day, d.units, d.weight)
-        """,
-        {"portal": portal.portal_id},
-    )
+    return _derive(session, portal, "true") + untie(session, portal)
 
 
 def untie(session: Session, portal: Portal) -> int:
-    """With several sources: an order object tied to a deal that counts does not count itself (CONTRACT 2.1)."""
+    """Look again which orders tied to a deal count: with several sources, those whose deal does not (CONTRACT 2.1).
+
+    To be called when orders have come or changed, because a deal may come, leave or return after its order.
+    """
     if len(order_sources(portal)) < 2:
         return 0
-    return _rows(
-        session,
-        """
-        UPDATE orders o SET customer = NULL
-        FROM orders d
-        WHERE o.portal_id = :portal AND o.customer IS NOT NULL AND o.source <> 'deals' AND o.deal_id IS NOT NULL
-          AND d.portal_id = :portal AND d.source = 'deals' AND d.external_id = o.deal_id AND d.customer IS NOT NULL
-        """,
-        {"portal": portal.portal_id},
-    )
+    return _derive(session, portal, "o.source <> 'deals' AND o.deal_id IS NOT NULL")
 
 
 def order_sources(portal: Portal) -> list[str]:
@@ -316,6 +309,21 @@ def count_orders(session: Session, portal_id: int) -> int:
             .where(OrderRow.portal_id == portal_id, OrderRow.status == "won", OrderRow.gone.is_(False))
         )
         or 0
+    )
+
+
+def _derive(session: Session, portal: Portal, condition: str) -> int:
+    """Compute the derived columns of some orders again; returns how many rows changed."""
+    fresh = f"SELECT o.source, o.external_id, {_derived(portal, 'o', 'o.gone', 'o.source')} {_joined('orders o')}"
+    return _rows(
+        session,
+        f"""
+        UPDATE orders t SET customer = d.customer, day = d.day, units = d.units, weight = d.weight
+        FROM ({fresh} WHERE o.portal_id = :portal AND {condition}) d
+        WHERE t.portal_id = :portal AND t.source = d.source AND t.external_id = d.external_id
+          AND (t.customer, t.day, t.units, t.weight) IS DISTINCT FROM (d.customer, d.day, d.units, d.weight)
+        """,
+        {"portal": portal.portal_id},
     )
 
 
@@ -449,7 +457,7 @@ def _joined(table: str) -> str:
         f" AND ct.external_id = {alias}.contact_id"
         f" CROSS JOIN LATERAL (SELECT CASE WHEN {alias}.currency IS NULL OR {alias}.currency = p.currency THEN 1"
         f" ELSE (p.rates ->> {alias}.currency)::numeric END AS rate) q"
-        f" CROSS JOIN LATERAL (SELECT round({alias}.amount * q.rate, {UNIT_PLACES}) * 10^{UNIT_PLACES} AS units) u"
+        f" CROSS JOIN LATERAL (SELECT round({alias}.amount * q.rate, {UNIT_PLACES}) * {10**UNIT_PLACES} AS units) u"
     )
 
 
@@ -469,12 +477,22 @@ def _derived(portal: Portal, alias: str, gone: str, source: str) -> str:
     known = f"u.units IS NOT NULL AND abs(u.units) < {_UNITS_LIMIT}"
     return (
         f"CASE WHEN {alias}.status = 'won' AND NOT {gone} AND {alias}.at IS NOT NULL AND {source} IN ({sources})"
-        f" THEN {who} END AS customer,"
+        f"{_untied(portal, alias, source)} THEN {who} END AS customer,"
         f" ({alias}.at AT TIME ZONE {sql_zone(portal.time_zone)})::date - DATE '1970-01-01' AS day,"
         f" CASE WHEN {known} THEN u.units::bigint ELSE 0 END AS units,"
         f" (CASE WHEN {alias}.amount IS NULL{zero} THEN {Weight.NO_AMOUNT}"
         f" WHEN {alias}.amount <= 0 THEN CASE WHEN {known} THEN {Weight.REFUND} ELSE {Weight.REFUND_NO_RATE} END"
         f" WHEN {known} THEN {Weight.ORDER} ELSE {Weight.NO_RATE} END)::smallint AS weight"
+    )
+
+
+def _untied(portal: Portal, alias: str, source: str) -> str:
+    """The condition that an order is tied to no deal that counts; empty where one source counts."""
+    if len(order_sources(portal)) < 2:
+        return ""
+    return (
+        f" AND ({source} = 'deals' OR NOT EXISTS (SELECT FROM orders x WHERE x.portal_id = :portal"
+        f" AND x.source = 'deals' AND x.external_id = {alias}.deal_id AND x.customer IS NOT NULL))"
     )
 
 
@@ -495,7 +513,7 @@ def _upsert_orders_sql(portal: Portal) -> str:
 
 def sql_zone(time_zone: str) -> str:
     """A time zone for AT TIME ZONE: an IANA name, or `UTC+03:00` as an interval (POSIX signs are the other way)."""
-    if time_zone.startswith(("UTC+", "UTC-")):
-        return f"INTERVAL '{time_zone[3:]}'"
     quoted = time_zone.replace("'", "")
+    if quoted.startswith(("UTC+", "UTC-")):
+        return f"INTERVAL '{quoted[3:]}'"
     return f"'{quoted}'"

@@ -17,24 +17,24 @@ def test_an_empty_database_is_set_up_by_the_first_that_meets_it(empty_database_u
     database.close()
 
 
-def test_the_migrations_make_exactly_the_models(database):
-    with database.engine.connect() as connection:
+def test_the_migrations_make_exactly_the_models(own_database):
+    with own_database.engine.connect() as connection:
         context = MigrationContext.configure(connection)
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_down_and_up_again_leaves_the_same_schema(database):
-    database.downgrade("base")
-    assert set(inspect(database.engine).get_table_names()) <= {"alembic_version"}
-    database.migrate()
-    assert set(Base.metadata.tables) <= set(inspect(database.engine).get_table_names())
+def test_down_and_up_again_leaves_the_same_schema(own_database):
+    own_database.downgrade("base")
+    assert set(inspect(own_database.engine).get_table_names()) <= {"alembic_version"}
+    own_database.migrate()
+    assert set(Base.metadata.tables) <= set(inspect(own_database.engine).get_table_names())
 
 
-def test_an_older_schema_stops_with_a_word_about_migrate(database):
-    with database.session() as session:
+def test_an_older_schema_stops_with_a_word_about_migrate(own_database):
+    with own_database.session() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '0000'"))
     with pytest.raises(SchemaBehind, match="migrate"):
-        database.ensure_schema()
+        own_database.ensure_schema()
 
 
 def test_every_key_begins_with_the_portal():

@@ -36,6 +36,7 @@ from adapters.records import CRM
 
 log = logging.getLogger("rfm.http")
 _CONNECTIONS = 16
+_ATTEMPTS_WHEN_LIMITED = 60  # others may use up an account's quota for long
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ class Transport:
         hosts: HostPolicy,
         *,
         patience: float = 1800.0,
-        attempts: int = 8,
+        attempts: int = 6,
         timeout: tuple[float, float] = (5.0, 65.0),
         in_flight: int = 8,
         sleep: Callable[[float], None] = time.sleep,
@@ -183,7 +184,9 @@ class Transport:
         self._session.close()
 
     def _is_over(self, state: tenacity.RetryCallState, deadline: float) -> bool:
-        return state.attempt_number >= self._attempts or self._clock() + state.upcoming_sleep > deadline
+        limited = state.outcome is not None and isinstance(state.outcome.exception(), RateLimited)
+        most = _ATTEMPTS_WHEN_LIMITED if limited else self._attempts
+        return state.attempt_number >= most or self._clock() + state.upcoming_sleep > deadline
 
     def _try_with_token(self, call: Call, dialect: Dialect, deadline: float) -> Answer:
         token = dialect.token()

@@ -45,11 +45,14 @@ class Service:
         return access_from_input(CRM(portal.crm), url=kept["url"], token=kept["token"])
 
     @contextmanager
-    def open(self, access: PortalAccess) -> Iterator[OpenPortal]:
-        """Call a portal for a while. Raises `HostRefused` for an address that may not be called."""
+    def open(self, access: PortalAccess, *, attempts: int = 6) -> Iterator[OpenPortal]:
+        """Call a portal for a while, each call at most `attempts` times.
+
+        Raises `HostRefused` for an address that may not be called.
+        """
         hosts = HostPolicy(self.config.allowed_crm_hosts)
         hosts.check(access.crm, access.base_url)
-        transport = Transport(hosts)
+        transport = Transport(hosts, attempts=attempts)
         states = SharedStates(self.database, budget_key(access))
         try:
             yield OpenPortal(open_portal(access, transport, states), transport.counters)

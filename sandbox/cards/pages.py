@@ -247,7 +247,7 @@ def _deals(frame: Frame, card: CardView, *, show_all: bool) -> str:
     title = f"{frame.word('deals')} · {len(card.deals)}"
     if not card.deals:
         return _box(title, f'<p class="dim">{frame.word("no_deals")}</p>')
-    heads = ("deal", "stage", "amount", "closed", "owner", "")
+    heads = ("deal", "stage", "amount", "closed", "")
     table = _table(frame, heads, (_deal_row(frame, card, deal) for deal in shown))
     rest = ""
     if len(shown) < len(card.deals):
@@ -259,12 +259,12 @@ def _deals(frame: Frame, card: CardView, *, show_all: bool) -> str:
 def _deal_row(frame: Frame, card: CardView, deal: DealLine) -> Row:
     move = "win" if deal.status == "open" else "reopen"
     deeds = _deed(frame, card, move, str(deal.id), move) + _deed(frame, card, "delete", str(deal.id), "delete")
+    facts = f"{frame.word('number')} {deal.id} · {escape(deal.manager) or frame.word('nobody')}"
     return (
-        ("", f'<span>{escape(deal.name)} <span class="dim">{frame.word("number")} {deal.id}</span></span>'),
+        ("", f'<span>{escape(deal.name)}<br><span class="dim">{facts}</span></span>'),
         ("", f'<span class="tag {deal.status}" title="{frame.word(deal.status)}">{escape(deal.stage)}</span>'),
         ("sum", escape(deal.amount)),
         ("when", escape(deal.closed)),
-        ("", escape(deal.manager)),
         ("deeds", f"<span>{deeds}</span>"),
     )
 
@@ -283,9 +283,8 @@ def _task(frame: Frame, card: CardView, task: TaskLine) -> str:
     body = f'<div class="body">{escape(task.body)}</div>' if task.body else ""
     owner = escape(task.manager) or frame.word("nobody")
     facts = f"{frame.word('due')}: {escape(task.due)} {state} · {owner} {finish}"
-    return (
-        f'<div class="task{" done" if task.is_done else ""}"><b>{escape(task.title)}</b><div>{facts}</div>{body}</div>'
-    )
+    look = "task done" if task.is_done else "task"
+    return f'<div class="{look}"><b>{escape(task.title)}</b><div>{facts}</div>{body}</div>'
 
 
 def message_page(frame: Frame, text: str) -> str:

@@ -46,7 +46,8 @@ table{border-collapse:collapse;width:100%}
 th{font-weight:600;color:#52606d;text-align:left;font-size:12.5px}
 th,td{padding:7px 10px 7px 0;border-bottom:1px solid #edf1f5;vertical-align:top}
 td.sum,th.sum{text-align:right;white-space:nowrap}td.when,td.deeds{white-space:nowrap}
-td.deeds{text-align:right;padding-right:0}td.deeds form+form{margin-left:4px}
+td.deeds{text-align:right;padding-right:0}
+.dim{font-size:13px}td.deeds form+form{margin-left:4px}
 .tag{display:inline-block;border-radius:9px;padding:0 8px;font-size:12px;white-space:nowrap;background:#e4e7eb}
 .tag.won{background:#d7f2df;color:#0b5a2c}.tag.lost{background:#fbe0df;color:#8c1c13}.tag.open{background:#dcebfb;color:#0b4a8a}
 .tag.late{background:#fbe0df;color:#8c1c13}

@@ -31,7 +31,7 @@ class Rolling:
 
     limit: int
     seconds: float
-    slack: float = 0.15
+    slack: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,9 +129,9 @@ def run_portal(
             version = step.decide(portal.portal_id, as_of, method, kind="run", force=force)
             step.write(portal.portal_id, adapter, _with_options(service, portal, adapter, version, fields))
             step.tasks(portal.portal_id, adapter)
+        _spent(report, opened, started)
+        if not dry_run:
             step.finish(portal.portal_id)
-        report.requests, report.throttled = opened.counters.requests, opened.counters.throttled
-        report.seconds = round((datetime.now(UTC) - started).total_seconds(), 3)
         return report
 
 
@@ -141,8 +141,7 @@ def sync_portal(service: Service, name: str, *, full: bool = False, progress: Pr
     with working_on(service, name) as (portal, opened):
         report = Report(portal.name, "")
         _pull(service, portal.portal_id, opened.adapter, report, progress, full=full)
-        report.requests, report.throttled = opened.counters.requests, opened.counters.throttled
-        report.seconds = round((datetime.now(UTC) - started).total_seconds(), 3)
+        _spent(report, opened, started)
         return report
 
 
@@ -162,8 +161,9 @@ def score_portal(
             step.preview(portal.portal_id, None, as_of, method)
         else:
             step.decide(portal.portal_id, as_of, method, kind="score", force=True, plan=False)
+        report.seconds = _seconds_since(started)
+        if not dry_run:
             step.finish(portal.portal_id)
-        report.seconds = round((datetime.now(UTC) - started).total_seconds(), 3)
         return report
 
 
@@ -199,9 +199,9 @@ def write_portal(
             fields = _fields(service, portal, opened.adapter, version.name)
             step.plan_last(portal.portal_id, version, force=force)
             step.write(portal.portal_id, opened.adapter, fields)
+        _spent(report, opened, started)
+        if not dry_run:
             step.finish(portal.portal_id)
-        report.requests, report.throttled = opened.counters.requests, opened.counters.throttled
-        report.seconds = round((datetime.now(UTC) - started).total_seconds(), 3)
         return report
 
 
@@ -217,9 +217,9 @@ def raise_tasks(service: Service, name: str, *, dry_run: bool = False, progress:
         else:
             step.plan_tasks(portal.portal_id, version)
             step.tasks(portal.portal_id, opened.adapter)
+        _spent(report, opened, started)
+        if not dry_run:
             step.finish(portal.portal_id)
-        report.requests, report.throttled = opened.counters.requests, opened.counters.throttled
-        report.seconds = round((datetime.now(UTC) - started).total_seconds(), 3)
         return report
 
 
@@ -241,9 +241,8 @@ def undo_run(service: Service, name: str, run_id: str, *, progress: Progress = s
         report.plan = {"cards": restored, "left_alone": left, "run": run_id}
         if restored and portal.fields is not None:
             step.write(portal.portal_id, opened.adapter, FieldMap.from_json(portal.fields))
+        _spent(report, opened, started)
         step.finish(portal.portal_id)
-        report.requests, report.throttled = opened.counters.requests, opened.counters.throttled
-        report.seconds = round((datetime.now(UTC) - started).total_seconds(), 3)
         return report
 
 
@@ -277,6 +276,16 @@ def _pull(
     with service.database.session() as session:
         report.customers = mirror.count_customers(session, portal_id)
         report.orders = mirror.count_orders(session, portal_id)
+
+
+def _spent(report: Report, opened: OpenPortal, started: datetime) -> None:
+    """What the run has cost so far; noted before its row is closed, so that the row has it too."""
+    report.requests, report.throttled = opened.counters.requests, opened.counters.throttled
+    report.seconds = _seconds_since(started)
+
+
+def _seconds_since(moment: datetime) -> float:
+    return round((datetime.now(UTC) - moment).total_seconds(), 3)
 
 
 class _Step:

@@ -93,25 +93,18 @@ class HubSpot:
         self._tasks = Tasks(self._client)
         self._account: PortalInfo | None = None
         self._stages: Stages | None = None
-        self._capabilities: Capabilities | None = None
 
     @property
     def capabilities(self) -> Capabilities:
-        """Asks once whether order objects can be read: a scope and a product of their own."""
-        if self._capabilities is None:
-            sources = {OrderSource.DEALS}
-            with contextlib.suppress(*_NOT_HERE):
-                self._client.list_page(ORDERS, None, limit=1)
-                sources.add(OrderSource.ORDERS)
-            self._capabilities = Capabilities(
-                read_batch=BATCH,
-                write_batch=BATCH,
-                task_batch=BATCH,
-                in_flight=6,
-                requests_per_second=self._client.per_second,
-                sources=frozenset(sources),
-            )
-        return self._capabilities
+        """Sends nothing. Whether order objects can be read (a scope and a product of their own) shows when they are."""
+        return Capabilities(
+            read_batch=BATCH,
+            write_batch=BATCH,
+            task_batch=BATCH,
+            in_flight=6,
+            requests_per_second=self._client.per_second,
+            sources=frozenset({OrderSource.DEALS, OrderSource.ORDERS}),
+        )
 
     # --- the account -------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from adapters.batches import chunks
 from adapters.contract import Adapter, Cursor, FieldMap, Page
+from adapters.errors import ScopeMissing
 from adapters.records import CustomerKind, OrderSource
 from connector.store import changes, mirror
 from connector.store.database import Database
@@ -127,6 +128,15 @@ class Pull:
             self._count(stream, stored)
 
     def _read_orders(self, source: OrderSource, lines: bool) -> None:  # noqa: FBT001 - bound in `run`
+        """Orders with their lines; without, where the token may not read lines: scores do not need them."""
+        try:
+            self._read_order_pages(source, lines=lines)
+        except ScopeMissing:
+            if not lines:
+                raise
+            self._read_order_pages(source, lines=False)
+
+    def _read_order_pages(self, source: OrderSource, *, lines: bool) -> None:
         stream = f"orders:{source.value}"
         with self._database.session() as session:
             cursor = mirror.cursor_of(session, self._portal_id, stream)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from decimal import Decimal
+from heapq import nlargest
 from html.parser import HTMLParser
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -221,7 +222,7 @@ class HubSpotCards:
         records = chain.from_iterable(
             ((record, kind.singular) for record in self._account.records[kind].by_id.values()) for kind in kinds
         )
-        newest = sorted(records, key=lambda pair: (_changed_ms(pair[0]), pair[0].id), reverse=True)[:count]
+        newest = nlargest(count, records, key=lambda pair: (_changed_ms(pair[0]), pair[0].id))
         return [_change(record, kind) for record, kind in newest]
 
     # --- doing -----------------------------------------------------------------------------------------------

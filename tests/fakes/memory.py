@@ -328,6 +328,8 @@ class MemoryCRM:
         reason = self.task_refusals.get(str(draft.customer))
         if reason is not None:
             return Outcome(ok=False, reason=reason)
+        if draft.customer.external_id not in self.cards[draft.customer.kind]:
+            return Outcome(ok=False, reason="the card does not exist any more")
         external_id = str(len(self.tasks) + 1)
         self.tasks[external_id] = draft
         return Outcome(ok=True, external_id=external_id)

@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from threading import Lock
-from typing import cast
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, g, jsonify, make_response, render_template, request
@@ -26,18 +25,10 @@ from connector.web.pages import Sources, register
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _HEALTH = frozenset({"/healthz", "/readyz"})
-_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self' 'unsafe-inline'",  # plotly.js positions its labels with style attributes
-        "img-src 'self' data:",
-        "font-src 'self'",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'self'",
-    )
+_POLICY = (
+    "default-src 'none'; script-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self';"
+    " style-src 'self' 'unsafe-inline';"  # plotly.js places its labels with style attributes
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
 )
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
@@ -183,4 +174,4 @@ def _page(status: int, kind: str, reason: str = "") -> Response:
     if "texts" not in g:
         g.texts = view.texts_of_request()
     page = render_template("error.html", kind=kind, status=status, reason=reason)
-    return cast("Response", make_response(page, status))
+    return make_response(page, status)

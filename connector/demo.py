@@ -165,7 +165,7 @@ def _run_one(service: Service, offer: Offer, shown: Board, stopping: Event) -> O
         report = loop.run_portal(service, name, progress=progress)
     except (ConnectorError, CRMError) as error:
         outcome = Outcome(name, offer.crm.value, None, str(error))
-    except Exception as error:  # noqa: BLE001 - one portal's fault must not hide the others' results
+    except Exception as error:  # one portal's fault must not hide the others' results
         logging.getLogger("rfm").debug("unexpected error", exc_info=True)
         outcome = Outcome(name, offer.crm.value, None, f"unexpected {type(error).__name__}")
     else:
@@ -205,8 +205,11 @@ def _text(outcomes: Sequence[Outcome], cards: dict[str, str]) -> str:
         rows.append([outcome.crm, *(str(figure) for figure in figures), seconds])
     lines = [table(rows, header)]
     lines += [f"{outcome.name} failed: {outcome.error}" for outcome in outcomes if outcome.error is not None]
-    lines += [f"{outcome.name}: the CRM refused {len(outcome.report.refused)} records" for outcome in outcomes
-              if outcome.report is not None and outcome.report.refused]
+    lines += [
+        f"{outcome.name}: the CRM refused {len(outcome.report.refused)} records"
+        for outcome in outcomes
+        if outcome.report is not None and outcome.report.refused
+    ]
     lines += ["cards with the largest sums:", *(f"  {url}" for url in cards.values())] if cards else []
     return "\n".join(lines)
 

@@ -58,7 +58,9 @@ def listen(config: Config) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        reason = "is taken by another process" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        reason = (
+            "is taken by another process" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        )
         raise WrongUse(f"port {config.port} {reason}: choose another with PORT=8001") from None
     return listener
 

@@ -92,9 +92,13 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What goes on in portals, by portal id: newest run, ids worked on at this moment, the last loss of access."""
+    """What goes on in portals, by portal id.
+
+    The newest run and the newest with figures, the ids worked on at this moment, the last loss of access and why.
+    """
 
     last_run: Mapping[int, RunRow] = field(default_factory=dict)
+    last_counted: Mapping[int, RunRow] = field(default_factory=dict)
     working: Collection[int] = ()
     access_lost: Mapping[int, tuple[datetime, str]] = field(default_factory=dict)
 
@@ -158,7 +162,7 @@ def best_customers(session: Session, portal_ids: Sequence[int], count: int) -> d
         .lateral("best")
     )
     rows = session.execute(
-        _customer_columns(Portal.portal_id)
+        _customer_columns(Portal.__table__.c.portal_id)
         .select_from(Portal)
         .join(best, text("true"))
         .join(ScoreRow, (ScoreRow.portal_id == Portal.portal_id) & (ScoreRow.customer == best.c.customer))
@@ -280,6 +284,7 @@ def activity(session: Session, portal_ids: Sequence[int]) -> Activity:
     )
     return Activity(
         last_run={run.portal_id: run for run in session.scalars(newest)},
+        last_counted={run.portal_id: run for run in session.scalars(newest.where(RunRow.counts.has_key("customers")))},
         working=held_portals(session),
         access_lost={portal_id: (at, str(detail.get("reason", ""))) for portal_id, at, detail in lost},
     )

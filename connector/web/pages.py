@@ -114,7 +114,7 @@ def _portal_card(
     texts = _texts()
     method = _version(method_row).method if method_row is not None else None
     view = segments.segments_of(totals, method, shown.currency, texts)
-    run = activity.last_run.get(shown.portal_id)
+    run = activity.last_counted.get(shown.portal_id)
     return {
         "portal": shown,
         "zone": zone(shown.time_zone),
@@ -147,7 +147,7 @@ def _portal(session: Session, shown: Portal, page: int, order: overview.Order, f
     view = segments.segments_of(overview.segment_totals(session, [portal_id])[portal_id], method, shown.currency, texts)
     activity = overview.activity(session, [portal_id])
     runs = overview.runs_of(session, portal_id, _RUNS)
-    counted = next((run for run in runs if "customers" in run.counts), None)
+    counted = activity.last_counted.get(portal_id)
     return {
         "portal": shown,
         "zone": zone(shown.time_zone),
@@ -255,7 +255,7 @@ def _order() -> overview.Order:
     given = request.args.get("order") or overview.ORDERS[0]
     if given not in overview.ORDERS:
         abort(400)
-    return cast("overview.Order", given)
+    return given
 
 
 def _find() -> str | None:

@@ -135,9 +135,7 @@ def _money_series(segments: Segments, texts: Texts) -> list[dict[str, Any]]:
     ]
 
 
-def _order(
-    found: Mapping[str, SegmentTotal], method: Method | None, texts: Texts
-) -> list[tuple[str, str, str]]:
+def _order(found: Mapping[str, SegmentTotal], method: Method | None, texts: Texts) -> list[tuple[str, str, str]]:
     """(value, label, class of work) by rank; segments the method does not know come last."""
     known = sorted(method.segments, key=lambda segment: segment.rank) if method is not None else []
     listed = [(segment.value, segment.label[texts.language.value], segment.work) for segment in known]
@@ -155,9 +153,7 @@ def _regulars(rows: Sequence[Row], segments: Segments, texts: Texts) -> str:
     if not segments.money_counts:
         return texts("segments.sentence_no_money", names=names, part=part, customers=customers, share=share)
     money = texts.percent(sum((row.total.money for row in rows), Decimal(0)), segments.money)
-    return texts(
-        "segments.sentence", names=names, part=part, customers=customers, share=share, money_share=money
-    )
+    return texts("segments.sentence", names=names, part=part, customers=customers, share=share, money_share=money)
 
 
 def _leaving(rows: Sequence[Row], segments: Segments, texts: Texts) -> str:

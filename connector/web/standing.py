@@ -20,6 +20,7 @@ class State(StrEnum):
     DISCONNECTED = "disconnected"
     PAUSED = "paused"
     WORKING = "working"
+    SHUT_OUT = "shut_out"
     FAILED = "failed"
     NEVER = "never"
     STALE = "stale"
@@ -31,6 +32,7 @@ _TONES = {
     State.DISCONNECTED: "calm",
     State.PAUSED: "bad",
     State.WORKING: "info",
+    State.SHUT_OUT: "bad",
     State.FAILED: "bad",
     State.NEVER: "calm",
     State.STALE: "warn",
@@ -61,19 +63,18 @@ class Standing:
 def state_of(portal: Portal, activity: Activity, now: datetime) -> State:
     """The first state that applies, by importance."""
     run = activity.last_run.get(portal.portal_id)
-    if portal.state == "disconnected":
-        return State.DISCONNECTED
-    if portal.state == "paused":
-        return State.PAUSED
-    if portal.portal_id in activity.working:
-        return State.WORKING
-    if _access_lost(portal, activity) is not None or (run is not None and was_cut_off(run, activity)):
-        return State.FAILED
-    if portal.last_sync_at is None:
-        return State.NEVER
-    if now - portal.last_sync_at > STALE_AFTER:
-        return State.STALE
-    return State.REFUSALS if run is not None and run.state == "done_with_refusals" else State.FINE
+    synced = portal.last_sync_at
+    conditions = (
+        (State.DISCONNECTED, portal.state == "disconnected"),
+        (State.PAUSED, portal.state == "paused"),
+        (State.WORKING, portal.portal_id in activity.working),
+        (State.SHUT_OUT, _access_lost(portal, activity) is not None),
+        (State.FAILED, run is not None and was_cut_off(run, activity)),
+        (State.NEVER, synced is None),
+        (State.STALE, synced is not None and now - synced > STALE_AFTER),
+        (State.REFUSALS, run is not None and run.state == "done_with_refusals"),
+    )
+    return next((state for state, applies in conditions if applies), State.FINE)
 
 
 def was_cut_off(run: RunRow, activity: Activity) -> bool:
@@ -93,17 +94,15 @@ def _text(state: State, portal: Portal, activity: Activity, now: datetime, texts
     run = activity.last_run.get(portal.portal_id)
     if state is State.PAUSED:
         return texts(key, reason=portal.state_reason or texts("site.none"))
-    if state is State.FAILED:
-        lost = _access_lost(portal, activity)
-        if lost is not None:
-            return texts("state_text.failed_access", at=texts.moment(lost[0], here), reason=lost[1])
-        return texts("state_text.failed_cut", at=texts.moment(run.started_at, here) if run else "")
-    if state is State.REFUSALS:
-        count = int(run.counts.get("refused", 0)) if run else 0
-        return texts(key, records=texts.counted("records", count))
+    if state is State.SHUT_OUT and (lost := _access_lost(portal, activity)) is not None:
+        return texts(key, at=texts.moment(lost[0], here, named=True), reason=lost[1])
+    if state is State.FAILED and run is not None:
+        return texts(key, at=texts.moment(run.started_at, here, named=True))
+    if state is State.REFUSALS and run is not None:
+        return texts(key, records=texts.counted("records", int(run.counts.get("refused", 0))))
     if state in {State.STALE, State.FINE} and portal.last_sync_at is not None:
         age = texts.counted("days", (now - portal.last_sync_at).days)
-        return texts(key, at=texts.moment(portal.last_sync_at, here), days=age)
+        return texts(key, at=texts.moment(portal.last_sync_at, here, named=True), days=age)
     return texts(key)
 
 

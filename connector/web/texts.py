@@ -67,9 +67,10 @@ class Texts:
         """`17 May 2025`."""
         return wording.day(value, self.language).replace(" ", NO_BREAK)
 
-    def moment(self, value: datetime, zone: tzinfo) -> str:
-        """`17 May 2025, 09:05` on the clocks of a zone."""
-        return wording.day_and_time(value, zone, self.language).replace(" ", NO_BREAK)
+    def moment(self, value: datetime, zone: tzinfo, *, named: bool = False) -> str:
+        """`17 May 2025, 09:05` on the clocks of a zone; `named` adds which, for pages where several zones meet."""
+        suffix = f" {value.astimezone(zone):%Z}" if named else ""
+        return f"{wording.day_and_time(value, zone, self.language)}{suffix}".replace(" ", NO_BREAK)
 
     def listed(self, words: Sequence[str]) -> str:
         """`VIP, Loyal and New`."""

@@ -29,9 +29,7 @@ def add_language(app: Flask) -> None:
     def remember(response: Response) -> Response:
         wish = request.args.get(COOKIE)
         if wish in {language.value for language in Language} and request.cookies.get(COOKIE) != wish:
-            response.set_cookie(
-                COOKIE, wish, max_age=_YEAR_S, samesite="Lax", httponly=True, secure=request.is_secure
-            )
+            response.set_cookie(COOKIE, wish, max_age=_YEAR_S, samesite="Lax", httponly=True, secure=request.is_secure)
         response.headers.add("Vary", "Accept-Language, Cookie")
         return response
 
@@ -66,9 +64,10 @@ def _money(value: Decimal, currency: str) -> str:
     return _texts().money(value, currency)
 
 
-def _moment(value: datetime, here: tzinfo) -> Markup:
+def _moment(value: datetime, here: tzinfo, *, named: bool = False) -> Markup:
     """A moment as people read it, with the exact one for machines."""
-    return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), _texts().moment(value, here))
+    shown = _texts().moment(value, here, named=named)
+    return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), shown)
 
 
 def _chart(data: dict[str, Any]) -> Markup:

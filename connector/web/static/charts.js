@@ -7,7 +7,8 @@
   const colour = (name) => style().getPropertyValue(name).trim();
   const fill = ([work]) => colour(`--seg-${work}`);
   const opacity = ([, shade]) => Math.max(1 - 0.25 * shade, 0.25); // the style sheet's .shade-N
-  const config = { displayModeBar: false, responsive: true, staticPlot: false };
+  const faded = (hex, alpha) => hex + Math.round(alpha * 255).toString(16).padStart(2, "0");
+  const config = { displayModeBar: false };
 
   const base = () => ({
     paper_bgcolor: "transparent",
@@ -21,9 +22,14 @@
       font: { family: style().fontFamily, color: colour("--text") },
     },
   });
+  const pen = document.createElement("canvas").getContext("2d");
+  const longest = (texts) => {
+    pen.font = `13px ${style().fontFamily}`;
+    return Math.ceil(Math.max(...texts.map((text) => pen.measureText(text).width))) + 16;
+  };
   const silentAxis = { visible: false, fixedrange: true };
 
-  function bar(data) {
+  function bar(data, width) {
     const traces = data.labels.map((label, at) => ({
       type: "bar",
       orientation: "h",
@@ -35,7 +41,8 @@
         opacity: opacity(data.colours[at]),
         line: { color: colour("--surface"), width: 2 },
       },
-      text: [data.shares[at] > 0.075 && data.colours[at][1] === 0 ? data.texts[at] : ""],
+      text: [data.shares[at] * width > 40 && data.colours[at][1] === 0 ? data.texts[at] : ""],
+      constraintext: "none",
       textposition: "inside",
       insidetextanchor: "middle",
       textangle: 0,
@@ -45,10 +52,11 @@
     const layout = {
       ...base(),
       barmode: "stack",
+      width,
       height: 48,
       margin: { l: 0, r: 0, t: 4, b: 4 },
-      xaxis: { ...silentAxis, range: [0, 1] },
-      yaxis: silentAxis,
+      xaxis: { ...silentAxis, type: "linear", range: [0, 1] },
+      yaxis: { ...silentAxis, type: "category" },
     };
     return [traces, layout];
   }
@@ -62,27 +70,29 @@
       x: series.shares,
       y: data.labels.map(escaped),
       marker: {
-        color: data.colours.map(fill),
-        opacity: data.colours.map(opacity),
-        pattern: { shape: at ? "" : "/", size: 6, solidity: 0.5, fgopacity: 1 },
+        color: data.colours.map((of) => faded(fill(of), opacity(of) * (data.series.length > 1 && at === 0 ? 0.28 : 1))),
+        line: { color: data.colours.map((of) => faded(fill(of), opacity(of))), width: 1.5 },
       },
-      text: series.texts.map((text) => `${escaped(series.name)} ${escaped(text)}`),
+      text: series.texts.map(escaped),
       textposition: "outside",
       cliponaxis: false,
       textfont: { color: colour("--text-quiet"), size: 12 },
-      hovertemplate: `%{y}: %{text}<extra></extra>`,
+      hovertemplate: `%{y}: ${escaped(series.name)} %{text}<extra></extra>`,
     }));
     const rows = data.labels.length;
-    const room = width < 520 ? 2.3 : 1.3;
+    const labels = longest(data.labels);
+    const bars = Math.max(width - labels - longest(data.series.flatMap((series) => series.texts)), 40);
+    const room = (width - labels) / bars;
     const layout = {
       ...base(),
       barmode: "group",
       bargap: 0.34,
       bargroupgap: 0.12,
+      width,
       height: rows * 58 + 16,
-      margin: { l: 0, r: 8, t: 4, b: 4 },
-      xaxis: { ...silentAxis, range: [0, Math.max(highest, 0.01) * room] },
-      yaxis: { automargin: true, autorange: "reversed", fixedrange: true, ticksuffix: "  ", showgrid: false, zeroline: false },
+      margin: { l: labels, r: 0, t: 4, b: 4 },
+      xaxis: { ...silentAxis, type: "linear", range: [0, Math.max(highest, 0.01) * room] },
+      yaxis: { type: "category", autorange: "reversed", fixedrange: true, ticksuffix: "  ", showgrid: false, zeroline: false },
     };
     return [traces, layout];
   }
@@ -110,5 +120,13 @@
     return;
   }
   draw();
+  let drawn = document.documentElement.clientWidth;
+  addEventListener("resize", () => {
+    const width = document.documentElement.clientWidth;
+    if (width !== drawn) {
+      drawn = width;
+      draw();
+    }
+  });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 })();

@@ -15,9 +15,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.orm import Session, sessionmaker
 
 from connector.config import Config
-from connector.errors import DatabaseAway, SchemaBehind
+from connector.errors import DatabaseAway, Misconfigured, SchemaBehind
 from connector.store import embedded
 
+_AWAY = (sa.exc.OperationalError, psycopg.OperationalError)
+"""The second one comes from a COPY, which goes past SQLAlchemy."""
+_EXAMPLE = "postgresql://user:password@host:5432/name"
 _SESSION_OPTIONS = "-c timezone=UTC -c jit=off -c work_mem=64MB"
 
 
@@ -42,19 +45,17 @@ class Database:
             try:
                 with session.begin():
                     yield session
-            except sa.exc.OperationalError as error:
+            except _AWAY as error:
                 raise _away(error) from None
 
     @contextmanager
     def rehearsal(self) -> Iterator[Session]:
         """A transaction that is always rolled back: what a dry run works in. Raises `DatabaseAway`."""
-        with self._sessions() as session:
-            try:
+        try:
+            with self._sessions() as session:
                 yield session
-            except sa.exc.OperationalError as error:
-                raise _away(error) from None
-            finally:
-                session.rollback()
+        except _AWAY as error:
+            raise _away(error) from None
 
     @contextmanager
     def autocommit(self) -> Iterator[sa.Connection]:
@@ -82,12 +83,14 @@ class Database:
         )
 
     def schema_version(self) -> str | None:
-        """The revision the database is at, None before the first. Raises `DatabaseAway`."""
+        """The revision the database is at, None before the first. Raises `DatabaseAway` or `Misconfigured`."""
         try:
             with self.engine.connect() as connection:
                 return MigrationContext.configure(connection).get_current_revision()
         except sa.exc.OperationalError as error:
             raise _away(error) from None
+        except sa.exc.ProgrammingError as error:
+            raise Misconfigured(f"DATABASE_URL does not work: {_detail(error)}") from None
 
     def wanted_version(self) -> str | None:
         """The newest revision this version of the code knows."""
@@ -119,8 +122,16 @@ class Database:
 
 
 def open_database(config: Config) -> Database:
-    """The configured database, or the private one in `var/`. Raises `DatabaseAway`."""
-    return Database(config.database_url or embedded.start(config.var_dir))
+    """The configured database, or the private one in `var/`. Raises `DatabaseAway` or `Misconfigured`."""
+    if config.database_url is None:
+        return Database(embedded.start(config.var_dir))
+    try:
+        port = sa.make_url(_psycopg_url(config.database_url)).port
+    except (sa.exc.ArgumentError, ValueError):
+        port = -1
+    if port is not None and not 0 < port < 65536:
+        raise Misconfigured(f"DATABASE_URL is not the address of a database: write it like {_EXAMPLE}")
+    return Database(config.database_url)
 
 
 def raw(session: Session) -> psycopg.Connection[Any]:
@@ -136,8 +147,12 @@ def _psycopg_url(url: str) -> str:
     return url
 
 
-def _away(error: sa.exc.OperationalError) -> DatabaseAway:
-    """One sentence without the URL (it may carry a password)."""
-    cause = str(error.orig or "").strip().splitlines()
-    detail = cause[0] if cause and "password" not in cause[0] else "see its log"
-    return DatabaseAway(f"the database cannot be used: {detail[:160]}")
+def _away(error: Exception) -> DatabaseAway:
+    return DatabaseAway(f"the database cannot be used: {_detail(error)}")
+
+
+def _detail(error: Exception) -> str:
+    """The first line of what the driver said, without the URL (it may carry a password)."""
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    lines = str(cause or "").strip().splitlines()
+    return lines[0][:160] if lines and "password" not in lines[0] else "see its log"

@@ -197,6 +197,8 @@ def _binary_records(
             if len(buffer) < chunk_bytes:
                 continue
             usable = (len(buffer) - skip) // dtype.itemsize * dtype.itemsize
+            if usable <= 0:
+                continue
             yield np.frombuffer(bytes(buffer[skip : skip + usable]), dtype)
             del buffer[: skip + usable]
             skip = 0

@@ -55,6 +55,10 @@ def parser() -> argparse.ArgumentParser:
     load.add_argument("--only", action="store_true", help="count imported orders only, not the CRM's own")
     load.add_argument("--dry-run", action="store_true", help="check the file and store nothing")
     _method(commands, common)
+    settings = _portal(add("settings", "show or change a portal's settings"))
+    settings.add_argument(
+        "changes", nargs="*", metavar="KEY=VALUE", help="set a value (JSON or text); KEY= takes it back"
+    )
     undo = _portal(add("undo", "put back the values that a run replaced"))
     undo.add_argument("--run", required=True, metavar="RUN_ID", dest="run_id", help="the run, as `run --json` named it")
     leave = _portal(add("disconnect", "stop working on a portal"))
@@ -120,6 +124,20 @@ def _portal(command: argparse.ArgumentParser, *, dry_run: bool = False) -> argpa
 def _as_of(command: argparse.ArgumentParser) -> None:
     command.add_argument("--as-of", type=_day, metavar="D", help="score as of the end of this day (YYYY-MM-DD)")
     command.add_argument("--method", metavar="X", help="the method (default: the one in force, at first sales5)")
+
+
+def _sample(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--cards", type=_count, default=20, metavar="COUNT", help="how many cards a dry run shows (all: every one)"
+    )
+
+
+def _count(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of cards: write a number, or all")
+    return int(text)
 
 
 def _force(command: argparse.ArgumentParser) -> None:

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, Command] = {
     "portals": portal_commands.portals,
     "provision": portal_commands.provision,
     "disconnect": portal_commands.disconnect,
+    "settings": portal_commands.settings,
     "sync": work_commands.sync,
     "score": work_commands.score,
     "writeback": work_commands.writeback,

@@ -6,14 +6,12 @@ import argparse
 import json
 from typing import Any
 
-from sqlalchemy import select
-
 from connector.cli.output import emit
 from connector.config import Config
 from connector.errors import WrongUse
 from connector.jobs import loop
 from connector.scores.run import check_method
-from connector.store import portals
+from connector.store import portals, scores
 from connector.store.models import MethodRow
 from connector.wiring import assemble
 from scoring.methods import MethodVersion, load_method, method_names
@@ -35,11 +33,7 @@ def _list(config: Config, words: argparse.Namespace) -> tuple[dict[str, Any], st
     if words.portal:
         with assemble(config) as service, service.database.session() as session:
             portal = portals.portal_named(session, words.portal)
-            rows = session.scalars(
-                select(MethodRow)
-                .where(MethodRow.portal_id == portal.portal_id)
-                .order_by(MethodRow.name, MethodRow.version)
-            )
+            rows = scores.published_versions(session, portal.portal_id)
             published = [
                 {
                     "method": f"{row.name}@{row.version}",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import asdict
 
 from adapters.records import CRM, CustomerKind
 from connector.cli.output import emit, table
 from connector.config import Config
 from connector.jobs import card_fields, connecting, loop
+from connector.jobs import settings as portal_settings
 from connector.store import portals as stored
 from connector.wiring import assemble
 
@@ -53,7 +55,7 @@ def provision(config: Config, words: argparse.Namespace) -> int:
     """Create the group and the fields, or say what would be created."""
     with assemble(config) as service, loop.working_on(service, words.portal) as (portal, opened):
         method = loop.method_for(service, portal, None)
-        steps = card_fields.plan_fields(portal, opened.adapter, method)
+        steps = card_fields.plan_fields(service.database, portal, opened.adapter, method)
         if not words.dry_run:
             fields = card_fields.ensure_fields(service.database, portal, opened.adapter, method)
             counts = {kind.value: len(fields.of(kind)) for kind in CustomerKind}
@@ -82,4 +84,16 @@ def disconnect(config: Config, words: argparse.Namespace) -> int:
         as_json=words.json,
         text=f"{found['portal']} is {found['state']}; revoke its token in the CRM too, only its owner can",
     )
+    return 0
+
+
+def settings(config: Config, words: argparse.Namespace) -> int:
+    """Show or change a portal's settings."""
+    with assemble(config) as service:
+        if words.changes:
+            found = portal_settings.change(service, words.portal, words.changes)
+        else:
+            found = portal_settings.show(service, words.portal)
+    lines = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in sorted(found["settings"].items())]
+    emit(found, as_json=words.json, text="\n".join(lines))
     return 0

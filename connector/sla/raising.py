@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from adapters.contract import Adapter
 from adapters.fields import zone
-from adapters.records import CustomerKind, CustomerRef, Manager, Team
+from adapters.records import Manager
+from connector.errors import WrongUse
 from connector.sla.calendars import calendar_from
 from connector.sla.followups import (
     CustomerState,
@@ -27,9 +27,9 @@ from connector.sla.followups import (
 )
 from connector.sla.people import People, people_from
 from connector.sla.policy import WorkClass
-from connector.store import tasks
+from connector.store import mirror, scores, tasks
 from connector.store.database import Database
-from connector.store.models import CustomerRow, ManagerRow, MoveRow, Portal, RunRow, ScoreRow, TeamRow
+from connector.store.models import MoveRow, Portal, RunRow
 from scoring.methods import MethodVersion
 
 _NOBODY = "nobody works on this customer and the portal has no default manager"
@@ -46,17 +46,21 @@ class Raised:
 def plan_tasks(session: Session, portal: Portal, run: RunRow, version: MethodVersion, *, now: datetime) -> int:
     """Plan the tasks of a run and mark its moves as handled. Returns how many tasks are new.
 
-    Raises `ValueError` for a portal setting that makes no sense.
+    Raises `WrongUse` for a portal setting that makes no sense.
     """
     moves = tasks.unhandled_moves(session, portal.portal_id)
     settings = {"language": portal.language, **portal.settings, "window_days": version.method.window}
-    wanted = followup_settings(settings, portal_id=portal.portal_id, currency=portal.currency)
+    try:
+        wanted = followup_settings(settings, portal_id=portal.portal_id, currency=portal.currency)
+        calendar = calendar_from(settings, zone(portal.time_zone))
+    except ValueError as error:
+        raise WrongUse(f"a setting of {portal.name} is not understood: {error}") from None
     budgeted = [rule.rule for rule in wanted.playbook.cadences]
     followups = plan_followups(
         _states(session, portal.portal_id, version, moves),
         _past(session, portal.portal_id, run.as_of, budgeted),
         _people(session, portal),
-        calendar_from(settings, zone(portal.time_zone)),
+        calendar,
         wanted,
         now=now,
         on=run.as_of,
@@ -107,21 +111,11 @@ def _states(
     work = {segment.value: WorkClass(segment.work) for segment in version.method.segments}
     moved = {move.customer: move for move in moves if move.kind == "segment"}
     opened = {move.customer: move for move in moves if move.kind == "upsell"}
-    rows = session.execute(
-        select(ScoreRow, CustomerRow.kind, CustomerRow.external_id, CustomerRow.manager_id)
-        .join(
-            CustomerRow,
-            (CustomerRow.portal_id == ScoreRow.portal_id) & (CustomerRow.number == ScoreRow.customer),
-        )
-        .where(ScoreRow.portal_id == portal_id, CustomerRow.seen, CustomerRow.gone.is_(False))
-        .order_by(ScoreRow.customer)
-        .execution_options(yield_per=5000)
-    )
-    for score, kind, external_id, manager_id in rows:
+    for score, ref, manager_id in scores.living_scores(session, portal_id):
         move, window = moved.get(score.customer), opened.get(score.customer)
         yield CustomerState(
             number=score.customer,
-            ref=CustomerRef(CustomerKind(kind), external_id),
+            ref=ref,
             manager_id=manager_id,
             segment=score.segment,
             work_class=work[score.segment],
@@ -149,14 +143,7 @@ def _past(session: Session, portal_id: int, on: date, budgeted: Sequence[str]) -
 
 def _people(session: Session, portal: Portal) -> People:
     """Staff and teams; without a setting the longest-serving active manager is the default one."""
-    managers = [
-        Manager(row.external_id, row.name, row.active, tuple(row.team_ids))
-        for row in session.scalars(select(ManagerRow).where(ManagerRow.portal_id == portal.portal_id))
-    ]
-    teams = [
-        Team(row.external_id, row.name, row.lead_id, row.parent_id)
-        for row in session.scalars(select(TeamRow).where(TeamRow.portal_id == portal.portal_id))
-    ]
+    managers, teams = mirror.staff(session, portal.portal_id)
     settings = dict(portal.settings)
     settings.setdefault("default_manager", _first_active(managers))
     return people_from(settings, managers, teams)

@@ -132,6 +132,30 @@ def store_staff(session: Session, portal_id: int, managers: Sequence[Manager], t
         )
 
 
+def staff(session: Session, portal_id: int) -> tuple[list[Manager], list[Team]]:
+    """Staff and teams as last read."""
+    managers = [
+        Manager(row.external_id, row.name, row.active, tuple(row.team_ids))
+        for row in session.scalars(select(ManagerRow).where(ManagerRow.portal_id == portal_id))
+    ]
+    teams = [
+        Team(row.external_id, row.name, row.lead_id, row.parent_id)
+        for row in session.scalars(select(TeamRow).where(TeamRow.portal_id == portal_id))
+    ]
+    return managers, teams
+
+
+def kinds_by_id(session: Session, portal_id: int) -> dict[str, set[CustomerKind]]:
+    """External id → which kinds of card have it, for cards that were read."""
+    found: dict[str, set[CustomerKind]] = {}
+    rows = session.execute(
+        select(CustomerRow.kind, CustomerRow.external_id).where(CustomerRow.portal_id == portal_id, CustomerRow.seen)
+    )
+    for kind, external_id in rows:
+        found.setdefault(external_id, set()).add(CustomerKind(kind))
+    return found
+
+
 def store_customers(session: Session, portal_id: int, kind: CustomerKind, customers: Sequence[Customer]) -> Stored:
     """Upsert cards of one kind.
 

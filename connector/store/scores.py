@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from adapters.records import CustomerKind, CustomerRef
 from connector.store.copying import copy_into_temp
 from connector.store.database import raw
-from connector.store.models import MethodRow, RunRow, ScoreRow
+from connector.store.models import CustomerRow, MethodRow, RunRow, ScoreRow
 
 _HEADER = 19  # signature 11, flags 4, length of the extension 4
 _INT = ">i4"
@@ -145,6 +146,12 @@ def published(session: Session, portal_id: int, name: str) -> MethodRow | None:
     )
 
 
+def published_bodies(session: Session, portal_id: int) -> list[str]:
+    """Every published method version of a portal as JSON, newest first."""
+    rows = select(MethodRow.body).where(MethodRow.portal_id == portal_id).order_by(MethodRow.published_at.desc())
+    return list(session.scalars(rows))
+
+
 def last_as_of(session: Session, portal_id: int) -> date | None:
     """The as-of day of the last scores."""
     return session.scalar(
@@ -153,6 +160,29 @@ def last_as_of(session: Session, portal_id: int) -> date | None:
         .order_by(RunRow.started_at.desc())
         .limit(1)
     )
+
+
+def living_scores(session: Session, portal_id: int) -> Iterator[tuple[ScoreRow, CustomerRef, str | None]]:
+    """Scores of living cards with the card and its manager, by customer number; streamed."""
+    rows = session.execute(
+        select(ScoreRow, CustomerRow.kind, CustomerRow.external_id, CustomerRow.manager_id)
+        .join(
+            CustomerRow,
+            (CustomerRow.portal_id == ScoreRow.portal_id) & (CustomerRow.number == ScoreRow.customer),
+        )
+        .where(ScoreRow.portal_id == portal_id, CustomerRow.seen, CustomerRow.gone.is_(False))
+        .order_by(ScoreRow.customer)
+        .execution_options(yield_per=5000)
+    )
+    for score, kind, external_id, manager_id in rows:
+        yield score, CustomerRef(CustomerKind(kind), external_id), manager_id
+
+
+def published_versions(session: Session, portal_id: int) -> Sequence[MethodRow]:
+    """Every published version of every method, oldest first."""
+    return session.scalars(
+        select(MethodRow).where(MethodRow.portal_id == portal_id).order_by(MethodRow.name, MethodRow.version)
+    ).all()
 
 
 def score_of(session: Session, portal_id: int, customer: int) -> ScoreRow | None:

@@ -13,7 +13,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from adapters.batches import chunks
@@ -22,7 +21,7 @@ from adapters.records import CustomerKind, CustomerRef, Order, OrderLine, OrderS
 from connector.store import mirror, portals
 from connector.store.database import Database
 from connector.store.locks import portal_lock
-from connector.store.models import CustomerRow, Portal
+from connector.store.models import Portal
 from connector.sync.history_file import BadRow, History, HistoryRow, read_history
 
 __all__ = ["import_history", "read_history"]
@@ -72,7 +71,7 @@ def _store(database: Database, portal_id: int, orders: Sequence[Order], *, only:
 
 def _orders(session: Session, portal: Portal, rows: Iterable[HistoryRow]) -> tuple[list[Order], list[BadRow]]:
     here = zone(portal.time_zone)
-    known = _kinds_by_id(session, portal.portal_id)
+    known = mirror.kinds_by_id(session, portal.portal_id)
     grouped: dict[str, list[HistoryRow]] = {}
     customers: dict[str, CustomerRef] = {}
     bad: list[BadRow] = []
@@ -140,13 +139,3 @@ def _own_number(row: HistoryRow, customer: CustomerRef, repeats: Counter[str]) -
     words = f"{customer}|{row.moment.isoformat()}|{row.amount}|{row.product}"
     repeats[words] += 1
     return "row-" + hashlib.sha256(f"{words}|{repeats[words]}".encode()).hexdigest()[:20]
-
-
-def _kinds_by_id(session: Session, portal_id: int) -> dict[str, set[CustomerKind]]:
-    found: dict[str, set[CustomerKind]] = {}
-    rows = session.execute(
-        select(CustomerRow.kind, CustomerRow.external_id).where(CustomerRow.portal_id == portal_id, CustomerRow.seen)
-    )
-    for kind, external_id in rows:
-        found.setdefault(external_id, set()).add(CustomerKind(kind))
-    return found

@@ -200,16 +200,16 @@ def test_planning_again_gives_the_same_keys_and_another_occasion_another():
     assert next_move[0].key != first[0].key
 
 
-def test_a_key_is_ten_hexadecimal_digits_that_stay_for_ever():
+def test_a_key_is_sixteen_hexadecimal_digits_that_stay_for_ever():
     ref = CustomerRef(CustomerKind.COMPANY, "45")
-    assert followup_key(1, ref, "left_loyal", "run-7") == "ac2d89c3bd"
+    assert followup_key(1, ref, "left_loyal", "run-7") == "ac2d89c3bd08a62f"
     others = {
         followup_key(2, ref, "left_loyal", "run-7"),
         followup_key(1, CustomerRef(CustomerKind.CONTACT, "45"), "left_loyal", "run-7"),
         followup_key(1, ref, "came_back", "run-7"),
         followup_key(1, ref, "left_loyal", "run-8"),
     }
-    assert len(others | {"ac2d89c3bd"}) == 5
+    assert len(others | {"ac2d89c3bd08a62f"}) == 5
 
 
 def test_a_follow_up_says_who_when_and_why():

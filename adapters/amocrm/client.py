@@ -20,7 +20,8 @@ from adapters.amocrm.faults import fault_of
 from adapters.batches import chunks
 from adapters.budget import Budget, Rolling, States
 from adapters.contract import PortalAccess
-from adapters.errors import CRMError, Gone, Malformed
+from adapters.errors import AccessLost, CRMError, Gone, Malformed, TokenExpired
+from adapters.oauth import KeptTokens, live_url
 from adapters.records import CRM
 from adapters.transport import Answer, Call, Signed, Transport
 
@@ -90,11 +91,16 @@ class Client:
         headers = {"Accept": "application/hal+json, application/json"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        return Signed(self._access.base_url + call.path, headers, call.json)
+        return Signed(live_url(self._access) + call.path, headers, call.json)
 
     def fault(self, call: Call, answer: Answer) -> CRMError | None:
-        """See `faults`. That one row does not exist is no error, be it said with 204 or with 404."""
+        """See `faults`. That one row does not exist is no error, be it said with 204 or with 404.
+
+        No account at its address: for an installation that is no end, since a renewal finds a renamed account.
+        """
         fault = fault_of(call, answer, strikes=self._strikes)
+        if type(fault) is AccessLost and isinstance(self._access.tokens, KeptTokens):
+            return TokenExpired(f"{fault}", status=answer.status)
         return None if isinstance(fault, Gone) and _asks_for_a_row(call) else fault
 
     def learn(self, call: Call, answer: Answer) -> None:  # noqa: ARG002 - the Protocol's word

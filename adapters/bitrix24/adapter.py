@@ -1,4 +1,4 @@
-"""Keeps the promises of `adapters.contract` for one Bitrix24 portal that is reached by an inbound webhook.
+"""Keeps the promises of `adapters.contract` for one Bitrix24 portal that is reached by an inbound webhook or as an app.
 
 `client` moves commands, `schemas` translates rows; here is what to ask for and in which order.
 """
@@ -165,21 +165,20 @@ class Bitrix24:
     # ── the portal and its people ────────────────────────────────────────────────────────────────────────────
 
     def portal(self) -> PortalInfo:
-        """The portal behind the webhook, named by its host. One request."""
-        webhook = self._client.webhook
+        """The portal, named by its host, and for an app identified by `member_id`. One request."""
         replies = self._client.batch_all(
             {
                 "base": Command("crm.currency.base.get", {}),
                 "currencies": Command("crm.currency.list", {}),
                 "time": Command("server.time", {}),
-                "user": Command("user.get", {"FILTER": {"ID": webhook.user_id}}),
+                "user": Command("user.get", {"FILTER": {"ID": self._client.address.user_id}}),
             }
         )
         base = _rates(replies)[0]
         time_zone = self._time_zone(replies["time"], replies["user"])
         self._zone = zone(time_zone)
-        host = self._client.webhook.host
-        return PortalInfo(host, host, time_zone, base, self._client.webhook.origin)
+        here = self._client.address
+        return PortalInfo(self._client.member_id or here.host, here.host, time_zone, base, here.origin)
 
     def rates(self) -> Mapping[str, Decimal]:
         """Current rates of the portal; it keeps no history of them. One request."""

@@ -19,12 +19,13 @@ from urllib.parse import quote, urljoin, urlsplit
 import orjson
 
 from adapters.batches import chunks
-from adapters.bitrix24.auth import Webhook, read_webhook
+from adapters.bitrix24.auth import Address, read_endpoint, read_webhook
 from adapters.bitrix24.faults import REDIRECTS, named_fault, reset_after, whole_fault
 from adapters.budget import Budget, Leaky, Operating, States
 from adapters.contract import PortalAccess
 from adapters.errors import CRMError, Malformed, RateLimited, TokenExpired, Transient, Unavailable
 from adapters.fields import plain
+from adapters.oauth import KeptTokens, live_url
 from adapters.records import CRM
 from adapters.transport import Answer, Call, Signed, Transport
 
@@ -38,6 +39,7 @@ OPERATING_S = 480.0
 _AIM_S = 25.0
 """A request is cut off at 60 s; batches are made so long that they take about this."""
 _ROUNDS = 6
+_OPEN_AGAIN = "Bitrix24 refuses our app's token: let an administrator open the app in the portal"
 _HEADERS = {"Accept": "application/json", "User-Agent": "rfm-connector/0.1"}
 
 
@@ -174,45 +176,66 @@ def as_map(value: Any, path: str) -> dict[str, Any]:
 class Client:
     """One portal's line: Bitrix24's manners for the transport, and batches for the adapter.
 
-    `webhook` follows a renamed portal. `offset` is the portal's own, from its last answer (UTC before the first).
+    By webhook the URL is the secret; as an app the access token goes in the body. `address` follows a renamed portal.
+    `offset` is the portal's own, from its last answer (UTC before the first).
     """
 
     crm = CRM.BITRIX24
 
     def __init__(self, access: PortalAccess, transport: Transport, states: States) -> None:
-        self.webhook: Webhook = read_webhook(access.base_url)
+        self._access = access
+        self._told = live_url(access)
+        self._address = self._read(self._told)
         self.budget = Budget({"core": Leaky(BUCKET, DRAIN_PER_S)}, states, Operating(OPERATING_S))
         self.offset: tzinfo = UTC
         self._transport = transport
 
     # ── manners ──────────────────────────────────────────────────────────────────────────────────────────────
 
+    @property
+    def address(self) -> Address:
+        """Where the portal is now, by a redirect or by what the last renewal of the token told."""
+        told = live_url(self._access)
+        if told != self._told:
+            self._told, self._address = told, self._read(told)
+        return self._address
+
+    @property
+    def member_id(self) -> str | None:
+        """The portal's id that survives a renaming; only an app is told it."""
+        tokens = self._access.tokens
+        return tokens.grant.account_id if isinstance(tokens, KeptTokens) else None
+
     def token(self) -> str | None:
-        """None: the webhook's URL is the secret."""
-        return None
+        """The app's access token; None for a webhook, whose URL is the secret."""
+        return self._access.tokens.current() if self._access.tokens else None
 
     def renew(self, stale: str) -> None:
-        """A webhook is never renewed; raises `TokenExpired`."""
-        del stale
-        raise TokenExpired("a webhook cannot be renewed: create a new one and connect again")
+        """Ask the keeper for a newer token; a webhook is never renewed: raises `TokenExpired`."""
+        if self._access.tokens is None:
+            raise TokenExpired("a webhook cannot be renewed: create a new one and connect again")
+        self._access.tokens.renew(stale)
 
     def sign(self, call: Call, token: str | None) -> Signed:
-        """The webhook's URL with the method's name at its end."""
-        del token
-        return Signed(self.webhook.base_url + call.path, _HEADERS, call.json)
+        """The address with the method's name at its end; an app's token in the body, where no log sees it."""
+        body = call.json if token is None else {**call.json, "auth": token}
+        return Signed(self.address.base_url + call.path, _HEADERS, body)
 
     def fault(self, call: Call, answer: Answer) -> CRMError | None:
         """See `faults`. After a move (`learn` has followed it) the call may go out again at once."""
         if answer.status in REDIRECTS:
-            moved = self._target(call, answer) == self.webhook
+            moved = self._target(call, answer) == self.address
             text = "the portal has moved" if moved else "the portal sends us away: open it in a browser and look"
             return Unavailable(text, status=answer.status, retry_after=0.0 if moved else None)
-        return whole_fault(call.path, answer.status, answer.headers, _parsed(answer))
+        fault = whole_fault(call.path, answer.status, answer.headers, _parsed(answer))
+        if isinstance(fault, TokenExpired) and self._access.tokens is not None:
+            return TokenExpired(_OPEN_AGAIN, status=fault.status)
+        return fault
 
     def learn(self, call: Call, answer: Answer) -> None:
         """Follow a renamed portal; note the operating time that the methods have used."""
         if answer.status in REDIRECTS:
-            self.webhook = self._target(call, answer) or self.webhook
+            self._address = self._target(call, answer) or self.address
             return
         body = _parsed(answer)
         if not isinstance(body, dict):
@@ -232,18 +255,27 @@ class Client:
         if isinstance(used, int | float) and isinstance(reset_at, int | float) and used > 0:
             self.budget.used(method, float(used), float(reset_at))
 
-    def _target(self, call: Call, answer: Answer) -> Webhook | None:
-        """Where a renamed portal lives now. Only an address with our own secret path counts: a log-in page does not.
+    def _read(self, base_url: str) -> Address:
+        if self._access.tokens is None:
+            return read_webhook(base_url)
+        user_id = self._access.tokens.grant.user_id if isinstance(self._access.tokens, KeptTokens) else ""
+        return read_endpoint(base_url, user_id)
+
+    def _target(self, call: Call, answer: Answer) -> Address | None:
+        """Where a renamed portal lives now. Only an address with our own path counts: a log-in page does not.
+
+        The transport sends nothing to a host that is none of Bitrix24's, wherever a portal points.
 
         https://apidocs.bitrix24.com/settings/how-to-call-rest-api/change-domen.html (read 2026-11)
         """
-        target = urljoin(self.webhook.base_url + call.path, answer.headers.get("Location", ""))
+        here = self.address
+        target = urljoin(here.base_url + call.path, answer.headers.get("Location", ""))
         parts = urlsplit(target)
-        if parts.path.removesuffix(".json") != self.webhook.path + call.path:
+        if parts.path.removesuffix(".json") != here.path + call.path:
             return None
         try:
-            return read_webhook(target)
-        except ValueError:
+            return self._read(f"{parts.scheme}://{parts.netloc}{here.path}")
+        except (ValueError, Malformed):
             return None
 
     # ── calls ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -18,6 +18,7 @@ from adapters.budget import Budget, Rolling, States
 from adapters.contract import PortalAccess
 from adapters.errors import CRMError, Malformed, Unavailable
 from adapters.hubspot.faults import fault_of
+from adapters.oauth import KeptTokens, live_url
 from adapters.records import CRM
 from adapters.transport import Answer, Call, Signed, Transport
 
@@ -33,6 +34,8 @@ ASSOCIATION_BATCH = 1000
 
 BURST = Rolling(100, 10.0)
 """The smallest documented burst of any kind of app. `X-HubSpot-RateLimit-Max` tells this account's own."""
+INSTALLED_BURST = Rolling(110, 10.0)
+"""Of an installed (OAuth) app in each account, whatever the account's subscription."""
 SEARCH = Rolling(4, 1.0)
 """Searches are limited to 5 a second, shared by all apps of the account: one is left to the others. That costs
 nothing, since pages of a search follow one another and an answer takes longer than a quarter of a second."""
@@ -71,7 +74,8 @@ class Client:
     crm = CRM.HUBSPOT
 
     def __init__(self, access: PortalAccess, transport: Transport, states: States, now: Callable[[], datetime]) -> None:
-        self.budget = Budget({"core": BURST, "search": SEARCH}, states)
+        self._burst = INSTALLED_BURST if isinstance(access.tokens, KeptTokens) else BURST
+        self.budget = Budget({"core": self._burst, "search": SEARCH}, states)
         self._access = access
         self._transport = transport
         self._now = now
@@ -80,7 +84,7 @@ class Client:
     @property
     def per_second(self) -> float:
         """What this account's burst, as far as it is known yet, allows in the long run."""
-        return (self._limit or BURST.limit) / BURST.seconds
+        return (self._limit or self._burst.limit) / self._burst.seconds
 
     # --- the dialect -------------------------------------------------------------------------------------------
 
@@ -98,7 +102,7 @@ class Client:
         headers = {"Accept": "application/json"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        return Signed(self._access.base_url + call.path, headers, call.json)
+        return Signed(live_url(self._access) + call.path, headers, call.json)
 
     def fault(self, call: Call, answer: Answer) -> CRMError | None:
         """See `faults`."""

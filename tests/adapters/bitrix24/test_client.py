@@ -195,7 +195,7 @@ def test_a_renamed_portal_is_followed_with_a_post(mock):
     mock.add(responses.POST, new + method, json={"result": 7})
     line = client()
     assert line.call(Command(method, {"fields": {}}), repeatable=False).result == 7
-    assert line.webhook.host == "renamed.bitrix24.ru"
+    assert line.address.host == "renamed.bitrix24.ru"
 
 
 def test_a_portal_that_moves_to_a_foreign_host_gets_nothing(mock):
@@ -210,7 +210,7 @@ def test_a_redirect_to_a_log_in_page_is_not_followed(mock):
     line = client()
     with pytest.raises(Unavailable):
         line.batch({"k": Command("server.time", {})})
-    assert line.webhook.base_url == BASE
+    assert line.address.base_url == BASE
 
 
 def test_no_error_and_no_log_line_has_the_secret(mock, caplog):

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import ParseError
 
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
@@ -54,6 +56,13 @@ _HEADINGS: Mapping[str, tuple[str, ...]] = {
 _BY_HEADING = {heading: column for column, headings in _HEADINGS.items() for heading in headings}
 _DATE_FORMATS = ("%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%Y/%m/%d", "%Y%m%d")
 _ENCODINGS = ("utf-8-sig", "cp1251")
+_UNREADABLE = (InvalidFileException, zipfile.BadZipFile, ParseError, KeyError, ValueError, TypeError, csv.Error)
+"""What openpyxl and csv raise for files that are not what their names say."""
+_GROUPED = {
+    ",": re.compile(r"[-+]?\d{1,3}(,\d{3}){2,}|[-+]?\d{1,3}(,\d{3})+\.\d*"),
+    ".": re.compile(r"[-+]?\d{1,3}(\.\d{3}){2,}|[-+]?\d{1,3}(\.\d{3})+,\d*"),
+}
+"""Numbers with a mark between thousands: it repeats, or another one divides whole and part."""
 _MOST_BYTES = 512 * 1024 * 1024
 
 
@@ -103,7 +112,7 @@ def read_history(path: str) -> History:
         return _read(file.name, lines)
     except FileNotFoundError:
         raise WrongUse(f"there is no file {path}") from None
-    except (OSError, InvalidFileException, zipfile.BadZipFile, KeyError, csv.Error) as error:
+    except (*_UNREADABLE, OSError) as error:
         raise WrongUse(f"{file.name} cannot be read as {file.suffix[1:]} ({type(error).__name__})") from None
 
 
@@ -185,10 +194,11 @@ def _amount(value: Any, column: str) -> Decimal | None:
     text = str("" if value is None else value).replace("\u00a0", "").replace("\u202f", "").replace(" ", "")
     if not text:
         return None
-    if "," in text and "." not in text:
-        text = text.replace(",", ".")
+    for mark, pattern in _GROUPED.items():
+        if pattern.fullmatch(text):
+            text = text.replace(mark, "")
     try:
-        number = Decimal(text.replace(",", ""))
+        number = Decimal(text.replace(",", "."))
     except InvalidOperation:
         raise ValueError(f"the {column} is not a number") from None
     if not number.is_finite() or abs(number) >= Decimal(10) ** 15:

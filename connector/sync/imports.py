@@ -45,7 +45,7 @@ def import_history(
     return {
         "portal": name,
         "orders": len(orders),
-        "customers": len({order.company_id or order.contact_id for order in orders}),
+        "customers": len({(order.company_id, order.contact_id) for order in orders}),
         "changed": changed,
         "dry_run": dry_run,
         "refused": [{"row": row.number, "reason": row.reason} for row in problems],
@@ -127,8 +127,10 @@ def _customer(row: HistoryRow, known: dict[str, set[CustomerKind]]) -> CustomerR
     if row.contact:
         return CustomerRef(CustomerKind.CONTACT, row.contact)
     text = row.customer or ""
-    if ":" in text:
+    if text.startswith(tuple(f"{kind.value}:" for kind in CustomerKind)):
         return CustomerRef.parse(text)
+    if ":" in text:
+        raise ValueError("a customer is written like company:45, contact:123 or as a bare id")
     kinds = known.get(text, set())
     if len(kinds) > 1:
         raise ValueError("a company and a contact have this id: write company:ID or contact:ID")

@@ -22,7 +22,7 @@ def _day(text: str) -> date:
         day = date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no date: write it like 2026-11-24") from None
-    if len(text) != len("2026-11-24"):
+    if day.isoformat() != text:  # the week dates that ISO knows as well, such as 2026-W48-2
         raise argparse.ArgumentTypeError(f"{text!r} is no date: write it like 2026-11-24")
     return day
 

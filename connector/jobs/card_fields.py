@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from adapters.contract import Adapter, Choice, FieldMap, FieldSpec, FieldStep, FieldType
+from connector.store import scores
 from connector.store.database import Database
 from connector.store.models import Portal
-from scoring.methods import Method
+from scoring.methods import Method, MethodVersion
 
 _CHECK_AGE = timedelta(hours=20)
 _FIELDS: tuple[tuple[str, FieldType, str, str], ...] = (
@@ -27,29 +28,35 @@ _FIELDS: tuple[tuple[str, FieldType, str, str], ...] = (
 )
 
 
-def field_specs(method: Method, language: str) -> list[FieldSpec]:
-    """The twelve fields of CONTRACT section 4, labelled; the segment field has the method's segments as options."""
+def field_specs(methods: Sequence[Method], language: str) -> list[FieldSpec]:
+    """The twelve fields of CONTRACT section 4, labelled; the segment field has the methods' segments as options.
+
+    A value that several methods share has the label of the first.
+    """
     russian = language == "ru"
-    choices = tuple(
-        Choice(segment.value, segment.label["ru" if russian else "en"])
-        for segment in sorted(method.segments, key=lambda segment: segment.rank)
-    )
+    choices: dict[str, Choice] = {}
+    for method in methods:
+        for segment in sorted(method.segments, key=lambda segment: segment.rank):
+            choices.setdefault(segment.value, Choice(segment.value, segment.label["ru" if russian else "en"]))
     return [
-        FieldSpec(key, kind, ru if russian else en, choices if kind is FieldType.CHOICE else ())
+        FieldSpec(key, kind, ru if russian else en, tuple(choices.values()) if kind is FieldType.CHOICE else ())
         for key, kind, ru, en in _FIELDS
     ]
 
 
-def plan_fields(portal: Portal, adapter: Adapter, method: Method) -> list[FieldStep]:
+def plan_fields(database: Database, portal: Portal, adapter: Adapter, method: Method) -> list[FieldStep]:
     """What `ensure_fields` would create or extend now."""
     known = FieldMap.from_json(portal.fields) if portal.fields else None
-    return adapter.plan_fields(field_specs(method, portal.language), known)
+    return adapter.plan_fields(field_specs(_methods(database, portal, method), portal.language), known)
 
 
 def ensure_fields(database: Database, portal: Portal, adapter: Adapter, method: Method) -> FieldMap:
-    """Create what is missing in the CRM and remember where everything is. Safe to repeat."""
+    """Create what is missing in the CRM and remember where everything is. Safe to repeat.
+
+    The options of all methods published on the portal are kept: cards may hold them, and undo puts them back.
+    """
     known = FieldMap.from_json(portal.fields) if portal.fields else None
-    fields = adapter.ensure_fields(field_specs(method, portal.language), known)
+    fields = adapter.ensure_fields(field_specs(_methods(database, portal, method), portal.language), known)
     with database.session() as session:
         stored = session.get_one(Portal, portal.portal_id)
         stored.fields = fields.to_json()
@@ -66,6 +73,13 @@ def fields_ready(portal: Portal, method: Method) -> FieldMap | None:
     fields = FieldMap.from_json(portal.fields)
     wanted = {segment.value for segment in method.segments}
     return fields if all(_has(refs.get("segment"), wanted) for refs in fields.fields.values()) else None
+
+
+def _methods(database: Database, portal: Portal, method: Method) -> list[Method]:
+    """The method itself, then all that were published on the portal."""
+    with database.session() as session:
+        bodies = scores.published_bodies(session, portal.portal_id)
+    return [method, *(MethodVersion.from_json(body).method for body in bodies)]
 
 
 def _has(ref: object, wanted: set[str]) -> bool:

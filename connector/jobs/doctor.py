@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from adapters.contract import FieldMap
+from adapters.contract import Adapter, FieldMap
 from adapters.errors import CRMError
 from connector.config import Config
 from connector.errors import ConnectorError
@@ -90,8 +90,8 @@ def _portal(service: Service, name: str) -> Iterator[Finding]:
         yield Finding(name, ok=False, found=str(error), advice=f"mend that, then run `connect` for {name} again")
 
 
-def _fields(service: Service, portal: Portal, adapter: loop.Adapter) -> Finding:
-    steps = card_fields.plan_fields(portal, adapter, loop.method_for(service, portal, None))
+def _fields(service: Service, portal: Portal, adapter: Adapter) -> Finding:
+    steps = card_fields.plan_fields(service.database, portal, adapter, loop.method_for(service, portal, None))
     if steps:
         missing = sorted({step.key for step in steps})
         return Finding(

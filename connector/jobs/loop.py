@@ -15,8 +15,10 @@ from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
 
+from adapters.batches import chunks
 from adapters.contract import Adapter, FieldMap
 from adapters.errors import AccessLost, Blocked, TokenExpired, Unpaid
+from adapters.records import CustomerKind
 from connector.errors import WrongUse
 from connector.jobs import card_fields
 from connector.scores import run as scoring_run
@@ -32,6 +34,9 @@ from scoring.methods import Method, MethodVersion, load_method, method_names
 
 PREVIEW_CARDS = 20
 _KEEP_CHANGES_DAYS = 30
+_REREAD = 500
+_TASK_RUNS = frozenset({"run", "tasks"})
+"""Runs that raise tasks; the first of them has no news to tell."""
 _STOPS = (TokenExpired, Blocked, Unpaid)
 
 
@@ -233,6 +238,7 @@ def undo_run(service: Service, name: str, run_id: str, *, progress: Progress = s
     with working_on(service, name) as (portal, opened):
         report = Report(portal.name, new_run_id(started))
         step = _Step(service, report, started, progress)
+        _reread_cards(service.database, portal, opened.adapter, run_id)
         with service.database.session() as session:
             as_of = scoring_run.as_of_moment(portal.time_zone, None, started).day
             scores.start_run(session, portal.portal_id, report.run_id, "undo", as_of, started)
@@ -244,6 +250,19 @@ def undo_run(service: Service, name: str, run_id: str, *, progress: Progress = s
         _spent(report, opened, started)
         step.finish(portal.portal_id)
         return report
+
+
+def _reread_cards(database: Database, portal: Portal, adapter: Adapter, run_id: str) -> None:
+    """Read again the cards that a run wrote: what a person has typed since must be known before it is put back."""
+    fields = FieldMap.from_json(portal.fields) if portal.fields is not None else None
+    for kind in CustomerKind:
+        with database.session() as session:
+            written = changes.written_cards(session, portal.portal_id, run_id, kind)
+        for ids in chunks(written, _REREAD):
+            found = adapter.customers_by_id(kind, list(ids), fields=fields)
+            with database.session() as session:
+                mirror.store_customers(session, portal.portal_id, kind, found.records)
+                mirror.mark_customers_gone(session, portal.portal_id, kind, found.gone)
 
 
 def method_for(service: Service, portal: Portal, name: str | None) -> Method:
@@ -385,7 +404,7 @@ class _Step:
                 key: value for key, value in self._report.as_json().items() if key not in {"refused", "plan", "pulled"}
             } | {"refused": len(self._report.refused)}
             portal = session.get_one(Portal, portal_id)
-            if portal.first_run_at is None and run.kind == "run":
+            if portal.first_run_at is None and run.kind in _TASK_RUNS:
                 portal.first_run_at = run.finished_at
             kept = timedelta(days=int(portal.settings.get("keep_changes_days", _KEEP_CHANGES_DAYS)))
             changes.forget_older(session, portal_id, run.finished_at - kept)
@@ -432,7 +451,9 @@ class _Step:
             "segments_changing": size.resegmented,
             "requests": requests,
             "minutes_of_quota": round(requests / can.requests_per_second / 60, 2),
-            "new_fields": [asdict(step) for step in card_fields.plan_fields(portal, adapter, version.method)],
+            "new_fields": [
+                asdict(step) for step in card_fields.plan_fields(self._database, portal, adapter, version.method)
+            ],
             "sample": [
                 {"customer": str(ref), "change": {key: [before.get(key), value] for key, value in values.items()}}
                 for ref, values, before in changes.preview(session, portal.portal_id, hints, PREVIEW_CARDS)

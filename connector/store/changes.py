@@ -228,6 +228,27 @@ def own_writes(session: Session, portal_id: int, kind: CustomerKind, stream: str
     return OwnWrites(first, last, count, tuple(datetime.fromisoformat(stamp) for stamp in stamps if stamp))
 
 
+def written_cards(session: Session, portal_id: int, run_id: str, kind: CustomerKind) -> list[str]:
+    """Living cards of one kind that a run wrote."""
+    return list(
+        session.scalars(
+            select(CustomerRow.external_id)
+            .join(
+                ChangeRow,
+                (ChangeRow.portal_id == CustomerRow.portal_id) & (ChangeRow.customer == CustomerRow.number),
+            )
+            .where(
+                ChangeRow.portal_id == portal_id,
+                ChangeRow.run_id == run_id,
+                ChangeRow.state == "written",
+                CustomerRow.kind == kind.value,
+                CustomerRow.gone.is_(False),
+            )
+            .order_by(CustomerRow.number)
+        )
+    )
+
+
 def plan_undo(session: Session, portal_id: int, run_id: str, undo_run: str) -> tuple[int, int]:
     """Plan to put back what a run replaced; returns (cards to restore, cards left alone).
 

@@ -98,7 +98,7 @@ def authorize_url(crm: CRM, app: OAuthApp, state: str, *, verifier: str = "", po
 
 
 def exchange(crm: CRM, app: OAuthApp, courier: Courier, code: str, *, verifier: str = "", referer: str = "") -> Grant:
-    """The grant behind a code, once only. amoCRM needs the call back's `referer`, HubSpot the `verifier` if one was sent.
+    """The grant behind a code, once only. amoCRM needs the `referer`, HubSpot the `verifier` if one was sent.
 
     Raises `HostRefused`, `AccessLost` when the code is worth nothing, `Transient` for anything else.
     """

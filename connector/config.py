@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from connector.errors import Misconfigured
 
+_OAUTH_URLS = ("HUBSPOT_OAUTH_URL", "BITRIX24_OAUTH_URL", "AMOCRM_OAUTH_URL")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -17,7 +18,7 @@ class Config:
     """The settings of CONTRACT section 6 that this version uses.
 
     `database_url` None means the private PostgreSQL in `var_dir`. `encryption_keys` are newest first; empty means
-    that a key is kept in `var_dir` (never in production).
+    that a key is kept in `var_dir` (never in production). A `*_oauth_url` None means the vendor's own addresses.
     """
 
     database_url: str | None = field(default=None, repr=False)
@@ -25,6 +26,16 @@ class Config:
     encryption_keys: tuple[str, ...] = field(default=(), repr=False)
     public_url: str | None = None
     hubspot_api_url: str = "https://api.hubapi.com"
+    hubspot_client_id: str | None = None
+    hubspot_client_secret: str | None = field(default=None, repr=False)
+    hubspot_app_id: str | None = None
+    hubspot_oauth_url: str | None = None
+    bitrix24_client_id: str | None = None
+    bitrix24_client_secret: str | None = field(default=None, repr=False)
+    bitrix24_oauth_url: str | None = None
+    amocrm_client_id: str | None = None
+    amocrm_client_secret: str | None = field(default=None, repr=False)
+    amocrm_oauth_url: str | None = None
     allowed_crm_hosts: frozenset[str] = frozenset()
     log_level: str = "WARNING"
     port: int = 8000
@@ -64,9 +75,13 @@ def from_environment(environ: Mapping[str, str]) -> Config:
         problems.append("DATABASE_URL must begin with postgresql://")
     problems.extend(
         f"{name} must begin with https://"
-        for name in ("PUBLIC_URL", "HUBSPOT_API_URL")
+        for name in ("PUBLIC_URL", "HUBSPOT_API_URL", *_OAUTH_URLS)
         if text(name) and urlsplit(text(name) or "").scheme not in {"http", "https"}
     )
+    for vendor in ("HUBSPOT", "BITRIX24", "AMOCRM"):
+        names = (f"{vendor}_CLIENT_ID", f"{vendor}_CLIENT_SECRET")
+        if len([name for name in names if text(name)]) == 1:
+            problems.append(f"{' and '.join(names)} must be set together")
     if problems:
         raise Misconfigured("; ".join(problems))
     return Config(
@@ -75,6 +90,16 @@ def from_environment(environ: Mapping[str, str]) -> Config:
         encryption_keys=tuple(key.strip() for key in (text("ENCRYPTION_KEYS") or "").split(",") if key.strip()),
         public_url=text("PUBLIC_URL"),
         hubspot_api_url=(text("HUBSPOT_API_URL") or "https://api.hubapi.com").rstrip("/"),
+        hubspot_client_id=text("HUBSPOT_CLIENT_ID"),
+        hubspot_client_secret=text("HUBSPOT_CLIENT_SECRET"),
+        hubspot_app_id=text("HUBSPOT_APP_ID"),
+        hubspot_oauth_url=text("HUBSPOT_OAUTH_URL"),
+        bitrix24_client_id=text("BITRIX24_CLIENT_ID"),
+        bitrix24_client_secret=text("BITRIX24_CLIENT_SECRET"),
+        bitrix24_oauth_url=text("BITRIX24_OAUTH_URL"),
+        amocrm_client_id=text("AMOCRM_CLIENT_ID"),
+        amocrm_client_secret=text("AMOCRM_CLIENT_SECRET"),
+        amocrm_oauth_url=text("AMOCRM_OAUTH_URL"),
         allowed_crm_hosts=frozenset(
             host.strip().lower() for host in (text("ALLOWED_CRM_HOSTS") or "").split(",") if host.strip()
         ),

@@ -118,7 +118,9 @@ class MemoryPortals:
         return self.known.get((crm, address))
 
 
-def application(inbox: MemoryInbox, portals: MemoryPortals | None = None, *, at: datetime = NOW, **settings: Any) -> Flask:
+def application(
+    inbox: MemoryInbox, portals: MemoryPortals | None = None, *, at: datetime = NOW, **settings: Any
+) -> Flask:
     """A bare Flask application with nothing but our routes."""
     app = Flask("test")
     settings.setdefault("public_url", "https://app.example.com")

@@ -39,7 +39,9 @@ def test_hubspot_v3_decodes_the_escapes_of_its_table(escape: str, character: str
     assert escaped == signatures.hubspot_v3(SECRET, "GET", f"{URL}?q=a{character}b", b"", TIMESTAMP)
 
 
-@pytest.mark.parametrize(("escape", "character"), [("%20", " "), ("%26", "&"), ("%3D", "="), ("%2B", "+"), ("%253A", "%3A")])
+@pytest.mark.parametrize(
+    ("escape", "character"), [("%20", " "), ("%26", "&"), ("%3D", "="), ("%2B", "+"), ("%253A", "%3A")]
+)
 def test_hubspot_v3_leaves_other_escapes_alone(escape: str, character: str) -> None:
     escaped = signatures.hubspot_v3(SECRET, "GET", f"{URL}?q=a{escape}b", b"", TIMESTAMP)
     assert escaped != signatures.hubspot_v3(SECRET, "GET", f"{URL}?q=a{character}b", b"", TIMESTAMP)
@@ -66,7 +68,9 @@ def test_hubspot_timestamp_is_good_for_five_minutes_either_way(offset: timedelta
             signatures.check_hubspot_timestamp(timestamp, now=NOW)
 
 
-@pytest.mark.parametrize("timestamp", ["", "soon", "-1", "1790000000000.0", "1e12", "１７９００００００００００", "9" * 40])
+@pytest.mark.parametrize(
+    "timestamp", ["", "soon", "-1", "1790000000000.0", "1e12", "１７９００００００００００", "9" * 40]
+)
 def test_hubspot_timestamp_that_is_no_number_proves_nothing(timestamp: str) -> None:
     with pytest.raises(NotAuthentic):
         signatures.check_hubspot_timestamp(timestamp, now=NOW)

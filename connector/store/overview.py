@@ -11,7 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, func, literal, select, text
+from sqlalchemy import ColumnElement, UnaryExpression, func, literal, select, text
 from sqlalchemy.orm import Session
 
 from connector.store.locks import held_portals
@@ -177,16 +177,24 @@ def best_customers(session: Session, portal_ids: Sequence[int], count: int) -> d
 
 
 def customers_page(
-    session: Session, portal_id: int, *, segment: str | None, order: Order, page: int, size: int
+    session: Session, portal_id: int, *, segment: str | None, order: Order, page: int, size: int, total: int
 ) -> list[ScoredCustomer]:
-    """One page of scored customers, page 1 first; `segment` None means all of them.
+    """One page of `total` scored customers, page 1 first; `segment` None means all of them.
 
-    The page's numbers are found first, in the narrow table, and only they are joined with the cards.
+    The page's numbers are found first, in the narrow table, and only they are joined with the cards. A page of the
+    second half is counted from the end, so that the last one costs no more than the first.
     """
     wanted = select(ScoreRow.customer).where(ScoreRow.portal_id == portal_id)
     if segment is not None:
         wanted = wanted.where(ScoreRow.segment == segment)
-    numbers = wanted.order_by(*_ordering(order)).offset((page - 1) * size).limit(size).subquery("numbers")
+    before, after = (page - 1) * size, max(0, total - page * size)
+    from_end = after < before
+    numbers = (
+        wanted.order_by(*_ordering(order, backwards=from_end))
+        .offset(after if from_end else before)
+        .limit(min(size, max(0, total - before)))
+        .subquery("numbers")
+    )
     rows = session.execute(
         _customer_columns()
         .select_from(numbers)
@@ -309,12 +317,13 @@ def _customer_columns(*first: ColumnElement[Any]) -> Any:
     )
 
 
-def _ordering(order: Order) -> tuple[ColumnElement[Any], ...]:
-    """Largest sums, most orders, longest silence, worst quality first."""
-    first: dict[Order, ColumnElement[Any]] = {
-        "m": ScoreRow.m.desc(),
-        "f": ScoreRow.f.desc(),
-        "r": ScoreRow.r.desc(),
-        "quality": ScoreRow.quality.asc(),
-    }
-    return (first[order], ScoreRow.customer.asc()) if order in first else (ScoreRow.customer.asc(),)
+def _ordering(order: Order, *, backwards: bool = False) -> tuple[UnaryExpression[Any], ...]:
+    """Largest sums, most orders, longest silence, worst quality first; then by number, so that no two are equal."""
+    falling = {"m": ScoreRow.m, "f": ScoreRow.f, "r": ScoreRow.r}
+    number = ScoreRow.customer.desc() if backwards else ScoreRow.customer.asc()
+    if order in falling:
+        column: Any = falling[order]
+        return (column.asc() if backwards else column.desc(), number)
+    if order == "quality":
+        return (ScoreRow.quality.desc() if backwards else ScoreRow.quality.asc(), number)
+    return (number,)

@@ -184,18 +184,18 @@ def _customers(
     if segment is not None and segment not in sizes:
         abort(404)
     if find is not None:
-        if page > 1:
-            abort(404)
         found = overview.customer_found(session, shown.portal_id, find)
-        paging = Paging(1, 1, _address)
+        total = len(found)
+        paging = _paging(page, total, CUSTOMERS_A_PAGE)
     else:
-        paging = _paging(page, view.customers if segment is None else sizes[segment], CUSTOMERS_A_PAGE)
+        total = view.customers if segment is None else sizes[segment]
+        paging = _paging(page, total, CUSTOMERS_A_PAGE)
         found = overview.customers_page(
-            session, shown.portal_id, segment=segment, order=order, page=page, size=CUSTOMERS_A_PAGE
+            session, shown.portal_id, segment=segment, order=order, page=page, size=CUSTOMERS_A_PAGE, total=total
         )
     return {
         "customers": [_customer(customer, shown, view) for customer in found],
-        "customers_total": len(found) if find is not None else (view.customers if segment is None else sizes[segment]),
+        "customers_total": total,
         "paging": paging,
         "first": (page - 1) * CUSTOMERS_A_PAGE + 1,
         "chosen": {"segment": segment, "order": order, "find": find},

@@ -87,9 +87,12 @@ def texts_in(language: Language) -> Texts:
     return Texts(language, entries)
 
 
-def choose_language(asked: Iterable[str | None], accepted: str | None) -> Language:
-    """The first of the asked-for languages that we write, else the best accepted one, else English."""
-    for wish in (*asked, accepted):
-        if wish in {Language.RU.value, Language.EN.value}:
+def choose_language(asked: Iterable[str | None], accepted: Iterable[str]) -> Language:
+    """The first of the asked-for languages that we write, else the first accepted one (`ru-RU` is `ru`), else English.
+
+    `accepted` is in the order of preference.
+    """
+    for wish in (*asked, *(tag.partition("-")[0].lower() for tag in accepted)):
+        if wish in set(Language):
             return Language(wish)
     return Language.EN

@@ -45,7 +45,7 @@ def add_language(app: Flask) -> None:
 
 def texts_of_request() -> Texts:
     """The words of the language that this request asks for."""
-    accepted = request.accept_languages.best_match([language.value for language in Language])
+    accepted = [tag for tag, quality in request.accept_languages if quality > 0]
     return texts_in(choose_language((request.args.get(COOKIE), request.cookies.get(COOKIE)), accepted))
 
 

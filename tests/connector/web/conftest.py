@@ -1,4 +1,4 @@
-"""A client of the pages on a throw-away database, with a clock that stands still."""
+"""A client of the pages on the tests' database, with a clock that stands still."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from flask.testing import FlaskClient
 
 from connector.app import create_app
 from connector.config import Config
+from connector.store.database import Database
 from tests.connector.web.shop import NOW
 
 
 @pytest.fixture
-def app(database_url: str, tmp_path: Path) -> Iterator[Flask]:
-    made = create_app(Config(database_url=database_url, var_dir=tmp_path), clock=lambda: NOW)
+def app(database: Database, tmp_path: Path) -> Iterator[Flask]:
+    made = create_app(Config(database_url=database.url, var_dir=tmp_path), clock=lambda: NOW)
     yield made
     made.extensions["pages"].database().close()
 

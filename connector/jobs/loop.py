@@ -185,7 +185,7 @@ def fit_method(service: Service, name: str, *, as_of: date | None, method: str |
         "as_of": moment.day.isoformat(),
         "customers": customers,
         "thresholds": fitted.thresholds.spec(),
-        "weak": [str(weakness) for weakness in fitted.weak],
+        "weak": [weakness.text() for weakness in fitted.weak],
     }
 
 

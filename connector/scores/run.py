@@ -109,7 +109,7 @@ def fit_portal(session: Session, portal: Portal, moment: Moment, name: str | Non
 
 def hints_of(version: MethodVersion, language: str) -> dict[str, str]:
     """Segment → hint for the card, in the portal's language."""
-    spoken: Literal["ru", "en"] = "ru" if language == "ru" else "en"
+    spoken = _spoken(language)
     return {segment.value: hint(version.method, segment.value, spoken) for segment in version.method.segments}
 
 
@@ -120,6 +120,10 @@ def current_version(session: Session, portal: Portal) -> MethodVersion | None:
     name, _, number = portal.method.partition("@")
     row = session.get_one(MethodRow, (portal.portal_id, name, int(number)))
     return MethodVersion.from_json(row.body)
+
+
+def _spoken(language: str) -> Literal["ru", "en"]:
+    return "ru" if language == "ru" else "en"
 
 
 def _wanted(session: Session, portal: Portal, name: str | None) -> tuple[Method, MethodVersion | None]:
@@ -159,7 +163,7 @@ def _publish(
     """Freeze the fit as version 1. Raises `WrongUse` when there is nobody to fit on."""
     fitted = _fitted(portal, method, summary)
     version = MethodVersion(method.name, 1, method, fitted.thresholds)
-    weak = tuple(str(weakness) for weakness in fitted.weak)
+    weak = tuple(weakness.text(_spoken(portal.language)) for weakness in fitted.weak)
     session.add(
         MethodRow(
             portal_id=portal.portal_id,

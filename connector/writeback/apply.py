@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -56,17 +55,20 @@ def apply_plan(
     applied = Applied()
     in_flight = adapter.capabilities.in_flight
     batches = _batches(database, portal_id, run_id, adapter.capabilities.write_batch)
+    errors: list[BaseException] = []
     with ThreadPoolExecutor(max_workers=in_flight, thread_name_prefix="write") as pool:
         under_way: dict[Future[list[Outcome]], list[Planned]] = {}
-        try:
-            for batch in batches:
-                future = pool.submit(adapter.write_scores, [item.change for item in batch], fields)
-                under_way[future] = batch
-                while len(under_way) >= in_flight:
-                    _settle_some(database, portal_id, run_id, under_way, applied, progress)
-        finally:
-            while under_way:
-                _settle_some(database, portal_id, run_id, under_way, applied, progress)
+        for batch in batches:
+            future = pool.submit(adapter.write_scores, [item.change for item in batch], fields)
+            under_way[future] = batch
+            while len(under_way) >= in_flight:
+                errors += _settle_some(database, portal_id, run_id, under_way, applied, progress)
+            if errors:
+                break
+        while under_way:
+            errors += _settle_some(database, portal_id, run_id, under_way, applied, progress)
+    if errors:
+        raise errors[0]
     return applied
 
 
@@ -90,18 +92,18 @@ def _settle_some(
     under_way: dict[Future[list[Outcome]], list[Planned]],
     applied: Applied,
     progress: Callable[[int], None],
-) -> None:
+) -> list[BaseException]:
+    """Settle the batches that are answered; returns the errors of those that failed as a whole."""
     done, _ = wait(under_way, return_when=FIRST_COMPLETED)
-    settled = [(under_way.pop(future), future) for future in done]
-    errors = [future.exception() for _, future in settled if future.exception() is not None]
-    for batch, future in settled:
-        if future.exception() is not None:
+    errors: list[BaseException] = []
+    for future in done:
+        batch, error = under_way.pop(future), future.exception()
+        if error is not None:
+            errors.append(error)
             continue
         with database.session() as session:
             written, refused = changes.settle(session, portal_id, run_id, batch, future.result(), datetime.now(UTC))
         applied.written += written
         applied.refused += refused
         progress(len(batch))
-    for error in itertools.islice(errors, 1):
-        if error is not None:
-            raise error
+    return errors

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from importlib import import_module
@@ -158,9 +158,10 @@ def _portal_process(line: Connection, crm: str, size: Size, rate: float) -> None
     )
     with serve(portal.app, 0) as server:
         line.send((server.url, portal.connect_url(server.url)))
-        while line.recv() == "figures":
-            line.send(_figures(portal))
-            portal.log.clear()
+        with suppress(EOFError):  # the bench has closed its end
+            while line.recv() == "figures":
+                line.send(_figures(portal))
+                portal.log.clear()
 
 
 def _figures(portal: Any) -> Figures:
@@ -197,10 +198,11 @@ def remote_portal(crm: str, size: Size, rate: float) -> Iterator[RemotePortal]:
     here, there = spawn.Pipe()
     process = spawn.Process(target=_portal_process, args=(there, crm, size, rate), daemon=True)
     process.start()
+    there.close()  # so that a portal that dies ends the wait for its word
     try:
         yield RemotePortal(here)
     finally:
-        here.send("stop")
+        here.close()
         process.join(5)
         process.terminate()
 

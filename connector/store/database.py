@@ -16,12 +16,16 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from connector.config import Config
 from connector.errors import DatabaseAway, Misconfigured, SchemaBehind
-from connector.store import embedded
+from connector.store import embedded, engine_schema
 
 _AWAY = (sa.exc.OperationalError, psycopg.OperationalError)
 """The second one comes from a COPY, which goes past SQLAlchemy."""
 _EXAMPLE = "postgresql://user:password@host:5432/name"
-_SESSION_OPTIONS = "-c timezone=UTC -c jit=off -c work_mem=64MB"
+_SESSION_OPTIONS = (
+    "-c timezone=UTC -c jit=off -c work_mem=64MB"
+    # a machine that vanished holds its portals' locks until the server gives its connections up
+    " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+)
 
 
 class Database:
@@ -73,7 +77,7 @@ class Database:
     def ensure_schema(self) -> None:
         """Set up an empty database; raise `SchemaBehind` for one with another schema than this version's."""
         found, wanted = self.schema_version(), self.wanted_version()
-        if found == wanted:
+        if found == wanted and not self._is_engine_behind():
             return
         if found is None and self._is_empty():
             self.migrate()
@@ -103,12 +107,26 @@ class Database:
             try:
                 if self.schema_version() != self.wanted_version() or revision != "head":
                     command.upgrade(self._alembic(), revision)
+                if revision == "head":
+                    self._bring_up_engine()
             finally:
                 connection.execute(sa.text("SELECT pg_advisory_unlock(hashtext('rfm-connector migrations'))"))
 
     def downgrade(self, revision: str) -> None:
         """Take the schema back to a revision (`base` drops everything)."""
         command.downgrade(self._alembic(), revision)
+
+    def _is_engine_behind(self) -> bool:
+        """Whether a newer engine was installed since the last `migrate`."""
+        with self.session() as session:
+            return bool(engine_schema.missing(raw(session)))
+
+    def _bring_up_engine(self) -> None:
+        with self.session() as session:
+            steps = engine_schema.missing(raw(session))
+        for step in steps:
+            with self.session() as session:
+                engine_schema.take(raw(session), step)
 
     def _is_empty(self) -> bool:
         return not sa.inspect(self.engine).get_table_names()
@@ -121,17 +139,17 @@ class Database:
         return config
 
 
-def open_database(config: Config) -> Database:
+def open_database(config: Config, *, pool_size: int = 8) -> Database:
     """The configured database, or the private one in `var/`. Raises `DatabaseAway` or `Misconfigured`."""
     if config.database_url is None:
-        return Database(embedded.start(config.var_dir))
+        return Database(embedded.start(config.var_dir), pool_size=pool_size)
     try:
         port = sa.make_url(_psycopg_url(config.database_url)).port
     except (sa.exc.ArgumentError, ValueError):
         port = -1
     if port is not None and not 0 < port < 65536:
         raise Misconfigured(f"DATABASE_URL is not the address of a database: write it like {_EXAMPLE}")
-    return Database(config.database_url)
+    return Database(config.database_url, pool_size=pool_size)
 
 
 def raw(session: Session) -> psycopg.Connection[Any]:

@@ -366,3 +366,58 @@ class AuditRow(Base):
     actor: Mapped[str]
     action: Mapped[str]
     detail: Mapped[dict[str, Any]]
+
+
+class WorkRow(Base):
+    """One kind of background work of a portal, or, as portal 0, of the service itself.
+
+    `due_at` is the next moment of its schedule. `asked_at` says since when work is wanted, and is empty when none is;
+    `progressed_at` is when some of it was last done, `done_at` when all of it was. `stage` is where it stands between
+    two chunks. `failures` in a row, with the last `error`, decide when it is tried again and when it is given up.
+    """
+
+    __tablename__ = "work"
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    job: Mapped[str] = mapped_column(primary_key=True)
+    due_at: Mapped[datetime | None]
+    asked_at: Mapped[datetime | None]
+    progressed_at: Mapped[datetime | None]
+    done_at: Mapped[datetime | None]
+    stage: Mapped[str | None]
+    failures: Mapped[int] = mapped_column(Integer, server_default="0")
+    failed_at: Mapped[datetime | None]
+    error: Mapped[str | None]
+
+
+class AlertRow(Base):
+    """Something is not as it should be, or was: one row per portal, kind and subject, changed when its state changes.
+
+    `since` is when it took its present state, `last_at` when it was last looked at.
+    """
+
+    __tablename__ = "alerts"
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    about: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    since: Mapped[datetime]
+    last_at: Mapped[datetime]
+    detail: Mapped[dict[str, Any]]
+
+
+class RequestRow(Base):
+    """How many requests a portal was sent in an hour, by operation and kind of answer. No payload, no record's id.
+
+    `status` is `2xx`, `3xx`, `4xx`, `429`, `5xx`, or `none` where no answer came; `ms` is their time together.
+    """
+
+    __tablename__ = "request_log"
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    operation: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    ms: Mapped[int] = mapped_column(BigInteger)

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from adapters.errors import Unavailable
+from adapters.records import CRM
+from connector import demo
+from connector.config import Config
+from connector.jobs.loop import Report
+from connector.sandboxes import Offer
+from connector.store import portals
+from tests.connector.web import shop
+
+OFFERS = [Offer(crm, f"http://127.0.0.1:{9000 + place}", "t" * 20) for place, crm in enumerate(CRM)]
+
+
+@pytest.fixture
+def config(database, tmp_path):
+    return Config(database_url=database.url, var_dir=tmp_path, port=0)
+
+
+@pytest.fixture
+def stage(monkeypatch):
+    """A demo without a sandbox: portals that connect and run as `runs` says; what was done is kept in `done`."""
+
+    class Stage:
+        def __init__(self) -> None:
+            self.done: list[str] = []
+            self.runs = {}
+            self.refused = []
+            self.hosts = frozenset()
+
+        @contextmanager
+        def sandbox(self):
+            self.done.append("start")
+            yield OFFERS
+            self.done.append("stop")
+
+        def connect(self, service, crm, name, *, url, token):
+            self.hosts = service.config.allowed_crm_hosts
+            with service.database.session() as session:
+                shop.whole_shop(session, name, 3, crm=crm.value, host=url.removeprefix("http://"))
+
+        def run(self, service, name, *, progress):
+            progress("orders:deals", 5)
+            if name in self.runs:
+                raise self.runs[name]
+            return Report(name, "r", customers=7, scored=3, written=3, seconds=1.25, refused=self.refused)
+
+    made = Stage()
+    monkeypatch.setattr(demo, "sandbox_portals", made.sandbox)
+    monkeypatch.setattr(demo.connecting, "connect", made.connect)
+    monkeypatch.setattr(demo.loop, "run_portal", made.run)
+    return made
+
+
+def test_every_portal_is_connected_and_run_and_the_result_is_a_table(config, stage, capsys):
+    assert demo.play(config, once=True, as_json=False) == 0
+    shown = capsys.readouterr()
+    lines = shown.out.splitlines()
+    assert " ".join(lines[0].split()) == "crm customers orders scored cards written tasks requests seconds"
+    assert [line.split()[:2] for line in lines[1:4]] == [["amocrm", "7"], ["bitrix24", "7"], ["hubspot", "7"]]
+    assert "  http://127.0.0.1:9000/sandbox/cards/contact/2" in lines
+    assert sorted(shown.err.splitlines()[1:]) == [f"sandbox-{crm}: done" for crm in CRM]
+    assert stage.done == ["start", "stop"]
+    assert stage.hosts == {offer.host for offer in OFFERS}
+
+
+def test_a_portal_that_fails_is_named_and_the_others_go_on(config, stage, capsys):
+    stage.runs = {"sandbox-bitrix24": Unavailable("the portal does not answer"), "sandbox-hubspot": KeyError("bug")}
+    assert demo.play(config, once=True, as_json=True) == 3
+    shown = capsys.readouterr()
+    found = {each["portal"]: each for each in json.loads(shown.out.splitlines()[-1])["portals"]}
+    assert found["sandbox-amocrm"]["error"] is None
+    assert found["sandbox-amocrm"]["customers"] == 7
+    assert found["sandbox-bitrix24"]["error"] == "the portal does not answer"
+    assert found["sandbox-hubspot"]["error"] == "unexpected KeyError"
+    assert stage.done == ["start", "stop"]
+
+
+def test_refused_records_are_status_1(config, stage, capsys):
+    stage.refused = [{"customer": "contact:1", "field": None, "reason": "no"}]
+    assert demo.play(config, once=True, as_json=False) == 1
+    assert "the CRM refused 1 records" in capsys.readouterr().out
+
+
+def test_what_an_earlier_demo_left_is_erased_and_nothing_else(config, stage, database, monkeypatch):
+    with database.session() as session:
+        shop.whole_shop(session, "sandbox-hubspot", 9, host="127.0.0.1:1", crm="hubspot")
+        shop.whole_shop(session, "sandbox-amocrm", 9, host="real.amocrm.ru", crm="amocrm")
+        shop.whole_shop(session, "mine", 9, host="127.0.0.1:1", crm="hubspot")
+    left: list[str] = []
+
+    def look(service, offers):
+        with service.database.session() as session:
+            left.extend(portal.name for portal in portals.all_portals(session))
+        return []
+
+    monkeypatch.setattr(demo, "_run_all", look)
+    demo.play(config, once=True, as_json=False)
+    assert left == ["mine", "sandbox-amocrm"]
+
+
+def test_a_taken_port_is_told_before_any_work(config, stage, monkeypatch):
+    def taken(_config):
+        raise demo.server.WrongUse("port 8000 is taken")
+
+    monkeypatch.setattr(demo.server, "listen", taken)
+    with pytest.raises(demo.server.WrongUse):
+        demo.play(config, once=False, as_json=False)
+    assert stage.done == []
+
+
+def test_ctrl_c_during_the_runs_stops_them_and_the_sandbox(config, stage, monkeypatch):
+    def interrupted(_threads):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "_wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        demo.play(config, once=True, as_json=False)
+    assert stage.done == ["start", "stop"]
+
+
+def test_the_pages_are_served_on_this_computer_only(config, stage, monkeypatch):
+    served: list[Config] = []
+    monkeypatch.setattr(demo.server, "serve", lambda config, ready: served.append(config) or 0)
+    public = replace(config, public_url="https://rfm.example", secret_key="s", encryption_keys=("k" * 16,))
+    assert demo.play(public, once=False, as_json=False) == 0
+    assert [config.public_url for config in served] == [None]
+
+
+@pytest.mark.slow
+def test_the_whole_demo_plays_on_sandbox_portals(config, tmp_path):
+    environment = {**os.environ, "DATABASE_URL": config.database_url, "VAR_DIR": str(tmp_path)}
+    ended = subprocess.run(
+        [sys.executable, "-m", "connector", "demo", "--once", "--json"],
+        check=False,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)["portals"]
+    assert [each["crm"] for each in found] == ["amocrm", "bitrix24", "hubspot"]
+    assert all(each["scored"] == each["written"] > 0 and each["refused"] == [] for each in found)

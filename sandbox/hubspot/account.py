@@ -219,6 +219,11 @@ class Account:
         self.version += 1
         self.records[kind].archive(record, self.now_ms())
 
+    def live_links(self, kind: Kind, record_id: int, target: Kind) -> dict[int, tuple[int, ...]]:
+        """What a record is linked to, without what lies in the recycling bin; a restored one is linked as before."""
+        linked, live = self.links.of(kind, record_id, target), self.records[target].live
+        return {other: types for other, types in linked.items() if live(other) is not None}
+
     def restore(self, kind: Kind, record_id: int) -> Record:
         """Out of the recycling bin; raises 404."""
         record = self.records[kind].by_id.get(record_id)

@@ -71,7 +71,7 @@ def pair_links(call: Call, source: Kind, target: Kind, rest: Sequence[str]) -> A
 def _page(
     call: Call, source: Kind, record_id: int, target: Kind, *, start: int, limit: int
 ) -> tuple[list[dict[str, Any]], int | None]:
-    linked = call.account.links.of(source, record_id, target)
+    linked = call.account.live_links(source, record_id, target)
     ids = sorted(other for other in linked if other >= start)
     shown = [
         {

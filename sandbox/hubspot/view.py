@@ -56,7 +56,7 @@ class View:
 
     def _links(self, record: Record, target: Kind) -> dict[str, Any]:
         """Every link of its own, so a primary company stands there twice; capped per record."""
-        linked = self.account.links.of(self.kind, record.id, target)
+        linked = self.account.live_links(self.kind, record.id, target)
         every = [(other, number) for other in sorted(linked) for number in linked[other]]
         cap = self.account.behaviour.list_association_cap
         body: dict[str, Any] = {

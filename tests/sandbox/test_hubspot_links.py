@@ -51,6 +51,18 @@ def test_ids_without_links_are_absent_or_an_error_as_the_portal_is_set(api, port
     assert (reply.status, reply.data["errors"][0]["subCategory"]) == (207, "crm.associations.NO_ASSOCIATIONS_FOUND")
 
 
+def test_what_lies_in_the_recycling_bin_is_linked_to_nothing_until_it_is_restored(api, portal):
+    deal = next(n for n in portal.ids("deals") if portal.linked("deals", n, "companies"))
+    [company] = portal.linked("deals", deal, "companies")
+    before = _read(api, "deals", "companies", {"id": str(deal)}).data["results"]
+    portal.delete("companies", company)
+    assert _read(api, "deals", "companies", {"id": str(deal)}).data["results"] == []
+    reply = api.get(f"/crm/objects/2026-09/deals/{deal}", associations="companies")
+    assert "companies" not in reply.data.get("associations", {})
+    portal.restore("companies", company)
+    assert _read(api, "deals", "companies", {"id": str(deal)}).data["results"] == before
+
+
 def test_paging_is_per_input_and_complete(api, portal):
     portal.behaviour.association_page = 4
     asked, seen = {"id": "1063"}, []

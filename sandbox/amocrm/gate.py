@@ -14,6 +14,7 @@ from uuid import uuid4
 import orjson
 
 from sandbox.amocrm.account import Account
+from sandbox.amocrm.oauth import AmoOAuth
 from sandbox.amocrm.problems import PROBLEM, Problem
 from sandbox.clock import Clock
 from sandbox.faults import Fault, Faults
@@ -43,6 +44,7 @@ class Gate:
         self.limits = limits
         self.faults = faults
         self.is_blocked = False
+        self.oauth = AmoOAuth(account, clock)
         self._account = account
         self._clock = clock
         self._refused_at: deque[float] = deque()
@@ -51,6 +53,12 @@ class Gate:
         """What support does on request."""
         self.is_blocked = False
         self._refused_at.clear()
+
+    def about_tokens(self, request: Request) -> Answer | None:
+        """The answer to a call about consent or tokens; None when it is about something else, or must not get in."""
+        if self.is_blocked or not (self.oauth.is_page(request) or self._is_our_host(request)):
+            return None
+        return self.oauth.answer(request)
 
     def refusal(self, request: Request) -> Answer | None:
         """The answer to a call that must not get in, else None."""
@@ -92,11 +100,15 @@ class Gate:
 
     def _is_our_host(self, request: Request) -> bool:
         host = request.headers.get("host", "").rsplit(":", 1)[0]
+        if not self.oauth.is_known_host(request):
+            return False
         return host in LOOPBACK or host == f"{self._account.settings.subdomain}.amocrm.ru"
 
     def _is_authorized(self, request: Request) -> bool:
-        given = request.headers.get("authorization", "").encode("utf-8", "replace")
-        return compare_digest(given, f"Bearer {self.token}".encode())
+        given = request.headers.get("authorization", "")
+        if self.oauth.grants.is_live(given.removeprefix("Bearer ")):
+            return True
+        return compare_digest(given.encode("utf-8", "replace"), f"Bearer {self.token}".encode())
 
     def _too_many(self) -> Answer:
         """429; too many of these in a minute and the integration is blocked."""

@@ -10,6 +10,7 @@ from sandbox.amocrm.cards import AmoCards
 from sandbox.amocrm.desk import Desk
 from sandbox.amocrm.gate import LOOPBACK, Gate, documented_limits, gateway_timeout, problem_answer, with_request_id
 from sandbox.amocrm.loading import load
+from sandbox.amocrm.oauth import AmoOAuth
 from sandbox.amocrm.problems import Problem
 from sandbox.amocrm.query import tree
 from sandbox.amocrm.router import Router
@@ -62,6 +63,20 @@ class Portal(Desk):
         return self.gate.faults
 
     @property
+    def oauth(self) -> AmoOAuth:
+        """The integration that can be installed here, beside the long-lived token."""
+        return self.gate.oauth
+
+    @property
+    def double_refreshes(self) -> int:
+        """Refresh tokens that were used again after their death."""
+        return self.oauth.grants.double_refreshes
+
+    def rename(self, host: str) -> None:
+        """Move the account to another host: at the old one it is not found any more."""
+        self.oauth.host = host
+
+    @property
     def rules(self) -> Rules:
         """What the documents leave open; settable at any time."""
         return self.account.rules
@@ -84,7 +99,7 @@ class Portal(Desk):
 
     def _admit(self, request: Request) -> Answer:
         with self.lock:
-            refusal = self.gate.refusal(request)
+            refusal = self.gate.about_tokens(request) or self.gate.refusal(request)
         if refusal is not None:
             return refusal
         fault = self.gate.fault(request)

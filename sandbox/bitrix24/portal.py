@@ -14,6 +14,7 @@ from sandbox.bitrix24.cards import Bitrix24Cards
 from sandbox.bitrix24.errors import RestError
 from sandbox.bitrix24.fields import Field
 from sandbox.bitrix24.methods.items import read_value
+from sandbox.bitrix24.oauth import Bitrix24OAuth
 from sandbox.bitrix24.rows import Activity, Card, Company, Contact, Deal, Payment, SaleOrder, Task
 from sandbox.bitrix24.service import MaskedLog, Service
 from sandbox.bitrix24.state import COMPANY, CONTACT, DEAL, State
@@ -87,6 +88,16 @@ class Portal:
     def log(self) -> RequestLog:
         """The requests received, the secret starred."""
         return self._log
+
+    @property
+    def oauth(self) -> Bitrix24OAuth:
+        """The app that can be installed here, beside the webhook."""
+        return self._service.oauth
+
+    @property
+    def double_refreshes(self) -> int:
+        """Refresh tokens that were used again after their death."""
+        return self.oauth.grants.double_refreshes
 
     @property
     def state(self) -> State:
@@ -244,6 +255,7 @@ class Portal:
     def rename(self, new_url: str) -> None:
         """Move the portal to another address: calls to the old one are redirected with 302."""
         self._service.moved_to = new_url.rstrip("/")
+        self.oauth.renamed(new_url)
 
     def block(self, code: str, status: int, description: str = "") -> None:
         """Answer every call with this refusal (`OVERLOAD_LIMIT` 503, `ACCESS_DENIED` 403…)."""

@@ -15,10 +15,12 @@ import orjson
 from sandbox.bitrix24.batch import commands_of, run_batch
 from sandbox.bitrix24.calls import APP_ONLY, Call, Method, Result, unknown_method, wrong_auth_type
 from sandbox.bitrix24.errors import RestError
+from sandbox.bitrix24.oauth import Bitrix24OAuth
 from sandbox.bitrix24.php import parse_query
 from sandbox.bitrix24.state import State
 from sandbox.clock import Clock
 from sandbox.faults import Fault, Faults
+from sandbox.grants import Pair
 from sandbox.limits import Limits, OperatingTime
 from sandbox.web import Answer, CutConnection, LogEntry, Request, RequestLog, html_answer
 
@@ -63,20 +65,29 @@ class Service:
     moved_to: str | None = None
     calls: Counter[str] = field(default_factory=Counter)
     lock: RLock = field(default_factory=RLock)
+    oauth: Bitrix24OAuth = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The app that can be installed, beside the webhook."""
+        self.oauth = Bitrix24OAuth(self.state, self.clock)
 
     def handle(self, request: Request) -> Answer:
         """The answer to one request; raises `CutConnection` when a fault loses it."""
         if self.moved_to is not None and request.headers.get("host", "") != _host(self.moved_to):
             return self._moved(request)
+        page = self.oauth.page(request)
+        if page is not None:
+            return page
+        params = _params(request)
         try:
-            name = self._authorised_method(request.path)
+            name, app = self._authorised_method(request.path, params)
             self._admit(name)
         except RestError as error:
             return _error(error)
         fault = self.faults.draw(name)
         if fault in _UNDONE:
             return self._fail(fault)
-        answer = self._answer(name, _params(request))
+        answer = self._answer(name, params, app)
         if fault is Fault.LOST_ANSWER:
             return self._lose(name)
         if fault is Fault.SLOW:
@@ -88,19 +99,25 @@ class Service:
         page = html_answer(302, "Found")
         return replace(page, headers={**page.headers, "Location": f"{self.moved_to}{request.path}{query}"})
 
-    def _authorised_method(self, path: str) -> str:
-        """`/rest/{user}/{secret}/{method}`; raises `RestError` for anything else."""
+    def _authorised_method(self, path: str, params: Mapping[str, Any]) -> tuple[str, Pair | None]:
+        """`/rest/{user}/{secret}/{method}`, or `/rest/{method}` with an app's token among the parameters.
+
+        The app's pair for the second form. Raises `RestError` for anything else.
+        """
         parts = path.strip("/").split("/")
         if parts[0] != "rest" or len(parts) < 2:
             raise unknown_method()
         if len(parts) == 2:
-            raise RestError("NO_AUTH_FOUND", "Wrong authorization data", 401)
+            app = self.oauth.admitted(params.get("auth"))
+            if self.block is not None:
+                raise self.block
+            return parts[1].lower().removesuffix(".json"), app
         right_user = parts[1] == str(self.state.user_id)
         if not (compare_digest(parts[2].encode(), self.secret.encode()) and right_user):
             raise RestError("INVALID_CREDENTIALS", "Invalid request credentials", 401)
         if self.block is not None:
             raise self.block
-        return "/".join(parts[3:]).lower().removesuffix(".json")
+        return "/".join(parts[3:]).lower().removesuffix(".json"), None
 
     def _admit(self, name: str) -> None:
         """The two limits that refuse a request before anything is done; raises `RestError`."""
@@ -128,45 +145,47 @@ class Service:
             raise CutConnection
         return html_answer(504, "Gateway Time-out")
 
-    def _answer(self, name: str, params: dict[str, Any]) -> Answer:
+    def _answer(self, name: str, params: dict[str, Any], app: Pair | None) -> Answer:
         begun = self.clock.now()
         try:
             with self.lock:
                 if name == "batch":
-                    value, extra, time = self._batch(params), {}, self._time(begun, "batch")
+                    value, extra, time = self._batch(params, app), {}, self._time(begun, "batch")
                 else:
-                    result, time = self._run(name, params)
+                    result, time = self._run(name, params, app)
                     value, extra = result.value, _paging(result)
                 return _json(200, {"result": value, **extra, "time": time})
         except RestError as error:
             return _error(error)
 
-    def _batch(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _batch(self, params: dict[str, Any], app: Pair | None) -> dict[str, Any]:
         commands = commands_of(params)
         self.calls["batch"] += 1
         return run_batch(
             commands,
             params.get("halt"),
-            self._run_nested,
+            lambda name, inner: self._run_nested(name, inner, app),
             refused=self.faults.picks(Fault.PARTIAL, len(commands), "batch"),
             dropped=self.faults.picks(Fault.DROP_BATCH_KEYS, len(commands), "batch"),
         )
 
-    def _run_nested(self, name: str, params: dict[str, Any]) -> tuple[Result, dict[str, Any]]:
+    def _run_nested(self, name: str, params: dict[str, Any], app: Pair | None) -> tuple[Result, dict[str, Any]]:
         self._check_operating(name)
-        return self._run(name, params)
+        return self._run(name, params, app)
 
-    def _run(self, name: str, params: dict[str, Any]) -> tuple[Result, dict[str, Any]]:
+    def _run(self, name: str, params: dict[str, Any], app: Pair | None) -> tuple[Result, dict[str, Any]]:
         """One method with its `time` block; raises `RestError`."""
-        method = self._method(name)
+        method = self._method(name, app)
         begun = self.clock.now()
         self.calls[name] += 1
         self._spend(method)
-        result = method.handler(Call(self.state, name, params, int(begun.timestamp())))
+        own = self.oauth.own_answer(name, app) if app else None
+        call = Call(self.state, name, params, int(begun.timestamp()))
+        result = method.handler(call) if own is None else Result(own)
         return result, self._time(begun, name)
 
-    def _method(self, name: str) -> Method:
-        if name in APP_ONLY:
+    def _method(self, name: str, app: Pair | None) -> Method:
+        if name in APP_ONLY and app is None:
             raise wrong_auth_type()
         method = self.methods.get(name)
         if method is None:

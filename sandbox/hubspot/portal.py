@@ -18,6 +18,7 @@ from sandbox.hubspot.cards import HubSpotCards
 from sandbox.hubspot.errors import Refused, missing_scopes, rate_limited
 from sandbox.hubspot.kinds import DEFAULT_LINK, KINDS, PRIMARY_LINK, Kind
 from sandbox.hubspot.load import load
+from sandbox.hubspot.oauth import HubSpotOAuth
 from sandbox.hubspot.records import Author, Record
 from sandbox.hubspot.routes import Route
 from sandbox.hubspot.settings import Behaviour, Pipeline
@@ -26,6 +27,7 @@ from sandbox.shop import Shop
 from sandbox.web import Answer, CutConnection, Request, RequestLog, as_wsgi, html_answer, json_answer
 
 BURST, BURST_S = 100, 10.0
+INSTALLED_BURST = 110
 SEARCHES, SEARCHES_S = 5, 1.0
 MAX_URL = 8192
 PERSON = Author("CRM_UI", "userId:7001")
@@ -42,12 +44,19 @@ ALL_SCOPES = frozenset(
 
 
 def documented_limits() -> Limits:
-    """100 calls in any 10 seconds, and 5 searches in any second beside them."""
-    return Limits(burst=RollingWindow(BURST, BURST_S), search=RollingWindow(SEARCHES, SEARCHES_S))
+    """100 calls in any 10 seconds, 110 for an installed app, and 5 searches in any second beside them."""
+    return Limits(
+        burst=RollingWindow(BURST, BURST_S),
+        installed=RollingWindow(INSTALLED_BURST, BURST_S),
+        search=RollingWindow(SEARCHES, SEARCHES_S),
+    )
 
 
 class HubSpotPortal:
-    """One account. `account.behaviour` settles what HubSpot's documents leave open; `scopes` can be narrowed."""
+    """One account. `account.behaviour` settles what HubSpot's documents leave open; `scopes` can be narrowed.
+
+    Calls are let in with the static `token`, or with one that `oauth` has issued.
+    """
 
     crm = "hubspot"
 
@@ -59,6 +68,7 @@ class HubSpotPortal:
         self.scopes: set[str] = set(ALL_SCOPES)
         self.refusing: str | None = None  # EXPIRED_AUTHENTICATION or INVALID_AUTHENTICATION
         self.log = RequestLog()
+        self.oauth = HubSpotOAuth(account.clock, account.portal_id, account.app_id)
         self._lock = RLock()
         api = as_wsgi(self._handle, self.log, account.clock)
         self.app: WSGIApplication = with_cards(api, HubSpotCards(self, self._lock))
@@ -77,6 +87,11 @@ class HubSpotPortal:
         return self.limits.exceeded
 
     @property
+    def double_refreshes(self) -> int:
+        """Refresh tokens that were used again after their death."""
+        return self.oauth.grants.double_refreshes
+
+    @property
     def behaviour(self) -> Behaviour:
         """What tests may settle one way or the other."""
         return self.account.behaviour
@@ -92,6 +107,9 @@ class HubSpotPortal:
         if fault is Fault.SLOW:
             self.faults.delay()
         with self._lock:
+            about_tokens = self.oauth.answer(request)
+            if about_tokens is not None:
+                return about_tokens
             answer = self._refusal(request, fault) or self._counted(request)
         if fault is Fault.LOST_ANSWER:
             if self.faults.coin():
@@ -103,18 +121,24 @@ class HubSpotPortal:
         """What stops a call before it is looked at."""
         if len(request.path) + len(request.query_string) > MAX_URL:
             return html_answer(414, "414 URI Too Long")
-        if self.refusing or request.headers.get("authorization") != f"Bearer {self.token}":
-            category = self.refusing or "INVALID_AUTHENTICATION"
+        category = self.refusing or self._unknown(_bearer(request))
+        if category:
             return self._error(Refused(401, category, "Authentication credentials not found or expired."))
         if self.behaviour.moving_s is not None:
             moving = Refused(477, "MIGRATION_IN_PROGRESS", "This account is being moved to another data centre.")
             return json_answer(moving.body(), 477, {"Retry-After": str(self.behaviour.moving_s)})
         return self._struck(fault)
 
+    def _unknown(self, bearer: str) -> str | None:
+        """Why a token is not accepted, None when it is."""
+        if bearer == self.token or self.oauth.grants.is_live(bearer):
+            return None
+        return "EXPIRED_AUTHENTICATION" if self.oauth.grants.pair_of(bearer) else "INVALID_AUTHENTICATION"
+
     def _struck(self, fault: Fault | None) -> Answer | None:
         """What a fault answers instead of the work."""
         if fault is Fault.THROTTLE:
-            return self._throttled("TEN_SECONDLY_ROLLING", 1.0)
+            return self._throttled("TEN_SECONDLY_ROLLING", 1.0, "burst")
         if fault is Fault.SERVER_ERROR:
             return self._error(Refused(500, "INTERNAL_ERROR", "internal error"))
         if fault is Fault.HTML_ERROR:
@@ -123,20 +147,23 @@ class HubSpotPortal:
 
     def _counted(self, request: Request) -> Answer:
         """The call, if the limits allow it, with the headers that tell how much is left."""
+        burst = "burst" if _bearer(request) == self.token else "installed"
         try:
             route = routes.find_route(request.path)
         except Refused as refused:
-            return self._with_headers(self._error(refused)) if self._take("burst") else self._over("burst")
-        name = "search" if route.is_search else "burst"
+            return self._with_headers(self._error(refused), burst) if self._take(burst) else self._over(burst)
+        name = "search" if route.is_search else burst
         if not self._take(name):
             return self._over(name)
         answer = self._answered(request, route)
-        return answer if route.is_search else self._with_headers(answer)
+        return answer if route.is_search else self._with_headers(answer, burst)
 
     def _answered(self, request: Request, route: Route) -> Answer:
         try:
             needed = routes.needed_scopes(route, request.method)
-            if needed and self.scopes.isdisjoint(needed):
+            bearer = _bearer(request)
+            scopes = self.scopes if bearer == self.token else self.oauth.scopes_of(bearer)
+            if needed and scopes.isdisjoint(needed):
                 raise missing_scopes(needed)
             return routes.answer(Call(self.account, request, self._app_author, self.faults, route.dated), route)
         except Refused as refused:
@@ -147,19 +174,19 @@ class HubSpotPortal:
 
     def _over(self, name: str) -> Answer:
         policy = "SECONDLY" if name == "search" else "TEN_SECONDLY_ROLLING"
-        return self._throttled(policy, self.limits.wait_s(name, self.account.clock.monotonic()))
+        return self._throttled(policy, self.limits.wait_s(name, self.account.clock.monotonic()), name)
 
-    def _throttled(self, policy: str, wait_s: float) -> Answer:
+    def _throttled(self, policy: str, wait_s: float, name: str) -> Answer:
         headers = {"Retry-After": str(max(1, round(wait_s + 0.5)))} if self.behaviour.retry_after else {}
         answer = json_answer(rate_limited(policy), 429, headers)
-        return answer if policy == "SECONDLY" else self._with_headers(answer)
+        return answer if policy == "SECONDLY" else self._with_headers(answer, name)
 
     def _error(self, refused: Refused) -> Answer:
         body = refused.body()
         return json_answer(body, refused.status, {"X-HubSpot-Correlation-Id": str(body["correlationId"])})
 
-    def _with_headers(self, answer: Answer) -> Answer:
-        burst = self.limits.limiters.get("burst")
+    def _with_headers(self, answer: Answer, name: str) -> Answer:
+        burst = self.limits.limiters.get(name)
         if not isinstance(burst, RollingWindow):
             return answer
         headers = {
@@ -260,6 +287,11 @@ class HubSpotPortal:
         with self._lock:
             type_ = self.account.kind(kind)
             action(type_, self.account.find(type_, record_id))
+
+
+def _bearer(request: Request) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token if scheme == "Bearer" else ""
 
 
 def create_portal(

@@ -63,11 +63,16 @@ class Portal(Base):
 
     `access` is encrypted (base URL and token). `fields` is the `FieldMap` of its cards. `settings` overrides the
     defaults of CONTRACT sections 2 and 8. `method` is the label of the version in force, such as `sales5@1`.
-    `next_number` is the next dense customer number.
+    `next_number` is the next dense customer number. `hook` is encrypted: what proves webhooks of the portal (amoCRM's
+    secret in the path, Bitrix24's application token); `hook_fingerprint` finds the portal by amoCRM's secret.
     """
 
     __tablename__ = "portals"
-    __table_args__ = (UniqueConstraint("name"), UniqueConstraint("crm", "account_id"))
+    __table_args__ = (
+        UniqueConstraint("name"),
+        UniqueConstraint("crm", "account_id"),
+        UniqueConstraint("hook_fingerprint"),
+    )
 
     portal_id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
     crm: Mapped[str]
@@ -91,6 +96,8 @@ class Portal(Base):
     info_at: Mapped[datetime | None]
     last_sync_at: Mapped[datetime | None]
     first_run_at: Mapped[datetime | None]
+    hook: Mapped[bytes | None]
+    hook_fingerprint: Mapped[str | None]
 
 
 class CursorRow(Base):
@@ -366,6 +373,21 @@ class AuditRow(Base):
     actor: Mapped[str]
     action: Mapped[str]
     detail: Mapped[dict[str, Any]]
+
+
+class InboxRow(Base):
+    """A record that a webhook spoke of and that has not been looked at since; `times` counts the events."""
+
+    __tablename__ = "inbox"
+    __table_args__ = (Index("ix_inbox_first_at", "portal_id", "first_at"),)
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    resource: Mapped[str] = mapped_column(primary_key=True)
+    external_id: Mapped[str] = mapped_column(primary_key=True)
+    is_deletion: Mapped[bool]
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime]
+    times: Mapped[int] = mapped_column(Integer)
 
 
 class WorkRow(Base):

@@ -1,0 +1,141 @@
+"""Accepted webhooks as a set of records to look at again: one row a record, however often it changed.
+
+A notice is a hint and never data, so nothing of a delivery but "this record changed" is kept. Many events of one
+record fold into one row; a row is taken out only if nothing arrived for it since it was read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from adapters.records import CRM
+from connector.errors import DatabaseAway
+from connector.store.database import Database
+from connector.store.models import InboxRow, Portal
+from webhooks.deliveries import ChangeNotice, Delivery, Kind, Resource
+from webhooks.errors import InboxAway
+
+_WATCHED = frozenset({Resource.CONTACT, Resource.COMPANY, Resource.DEAL, Resource.ORDER, Resource.TASK})
+_ACCOUNTS_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A record to look at again. `last_at` is when the newest event for it arrived."""
+
+    resource: Resource
+    external_id: str
+    last_at: datetime
+
+
+class StoredInbox:
+    """`webhooks.deliveries.Inbox` on PostgreSQL: returns once the rows are committed.
+
+    `wake` is told which portals have something new, after the commit; a wake-up that is lost is made good by the
+    next one and by the schedule.
+    """
+
+    def __init__(self, database: Database, wake: Callable[[int], None]) -> None:
+        self._database = database
+        self._wake = wake
+        self._accounts: Mapping[tuple[str, str], int] = {}
+        self._read_at = -_ACCOUNTS_S
+
+    def store(self, delivery: Delivery, *, key: str, notices: Sequence[ChangeNotice]) -> None:  # noqa: ARG002 - rows are keyed by record
+        """See `Inbox.store`. Notices of accounts that are not connected, and echoes of our own writes, are dropped."""
+        rows: dict[tuple[int, str, str], dict[str, object]] = {}
+        for notice in notices:
+            portal_id = self._portal(delivery.crm, notice.account_id)
+            if portal_id is None or notice.resource not in _WATCHED or notice.is_echo:
+                continue
+            for external_id in (notice.external_id, *notice.merged_ids):
+                rows[portal_id, notice.resource.value, external_id] = {
+                    "portal_id": portal_id,
+                    "resource": notice.resource.value,
+                    "external_id": external_id,
+                    "is_deletion": notice.kind is Kind.DELETED,
+                    "first_at": delivery.received_at,
+                    "last_at": delivery.received_at,
+                    "times": 1,
+                }
+        if not rows:
+            return
+        try:
+            with self._database.session() as session:
+                # one order for all writers, so that two deliveries about the same records never wait for each other
+                _keep(session, [rows[one] for one in sorted(rows)])
+        except (DatabaseAway, OperationalError):
+            raise InboxAway("the database is away") from None
+        for portal_id in {one[0] for one in rows}:
+            self._wake(portal_id)
+
+    def _portal(self, crm: CRM, account_id: str) -> int | None:
+        """The portal of an account; the list is read again every few seconds."""
+        if time.monotonic() - self._read_at > _ACCOUNTS_S:
+            try:
+                with self._database.session() as session:
+                    rows = session.execute(
+                        select(Portal.crm, Portal.account_id, Portal.portal_id).where(Portal.state != "disconnected")
+                    )
+                    self._accounts = {(row[0], row[1]): row[2] for row in rows}
+            except (DatabaseAway, OperationalError):
+                raise InboxAway("the database is away") from None
+            self._read_at = time.monotonic()
+        return self._accounts.get((crm.value, account_id))
+
+
+def waiting(session: Session, portal_id: int, limit: int) -> list[Waiting]:
+    """The records that have waited longest."""
+    rows = session.execute(
+        select(InboxRow.resource, InboxRow.external_id, InboxRow.last_at)
+        .where(InboxRow.portal_id == portal_id)
+        .order_by(InboxRow.first_at, InboxRow.resource, InboxRow.external_id)
+        .limit(limit)
+    )
+    return [Waiting(Resource(resource), external_id, last_at) for resource, external_id, last_at in rows]
+
+
+def taken(session: Session, portal_id: int, done: Sequence[Waiting]) -> int:
+    """Take records out that were looked at; one for which something arrived meanwhile stays. Returns how many went."""
+    if not done:
+        return 0
+    statement = delete(InboxRow).where(
+        InboxRow.portal_id == portal_id,
+        tuple_(InboxRow.resource, InboxRow.external_id, InboxRow.last_at).in_(
+            [(one.resource.value, one.external_id, one.last_at) for one in done]
+        ),
+    )
+    return int(session.execute(statement).rowcount)  # type: ignore[attr-defined]
+
+
+def oldest(session: Session, portal_id: int) -> datetime | None:
+    """Since when the oldest record waits, None when nothing does."""
+    return session.scalar(select(func.min(InboxRow.first_at)).where(InboxRow.portal_id == portal_id))
+
+
+def portals_waiting(session: Session) -> list[int]:
+    """Portals that have something in the inbox."""
+    return list(session.scalars(select(InboxRow.portal_id).distinct()))
+
+
+def _keep(session: Session, rows: Sequence[dict[str, object]]) -> None:
+    statement = insert(InboxRow)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["portal_id", "resource", "external_id"],
+            set_={
+                "is_deletion": statement.excluded.is_deletion,
+                "last_at": func.greatest(InboxRow.last_at, statement.excluded.last_at, datetime.now(UTC)),
+                "times": InboxRow.times + 1,
+            },
+        ),
+        list(rows),
+    )

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from adapters.contract import Adapter
 from adapters.fields import zone
 from adapters.records import Manager
+from connector.deadline import NEVER, Deadline
 from connector.errors import WrongUse
 from connector.sla.calendars import calendar_from
 from connector.sla.followups import (
@@ -37,10 +38,11 @@ _NOBODY = "nobody works on this customer and the portal has no default manager"
 
 @dataclass(slots=True)
 class Raised:
-    """Tasks created and refused."""
+    """Tasks created and refused. Not `finished` when the deadline came first: the others stay planned."""
 
     created: int = 0
     refused: int = 0
+    finished: bool = True
 
 
 def plan_tasks(session: Session, portal: Portal, run: RunRow, version: MethodVersion, *, now: datetime) -> int:
@@ -70,8 +72,15 @@ def plan_tasks(session: Session, portal: Portal, run: RunRow, version: MethodVer
     return tasks.add_planned(session, [_row(portal.portal_id, run, followup) for followup in followups])
 
 
-def create_tasks(database: Database, portal_id: int, adapter: Adapter, progress: Callable[[int], None]) -> Raised:
-    """Create every planned task in the CRM, those left by a killed run first."""
+def create_tasks(
+    database: Database,
+    portal_id: int,
+    adapter: Adapter,
+    progress: Callable[[int], None],
+    *,
+    deadline: Deadline = NEVER,
+) -> Raised:
+    """Create the planned tasks in the CRM until the deadline, those left by a killed run first."""
     raised = Raised()
     size = adapter.capabilities.task_batch
     while True:
@@ -102,6 +111,9 @@ def create_tasks(database: Database, portal_id: int, adapter: Adapter, progress:
         raised.created += sum(outcome.ok for outcome in outcomes)
         raised.refused += sum(not outcome.ok for outcome in outcomes)
         progress(len(batch))
+        if deadline.over():
+            raised.finished = False
+            return raised
 
 
 def _states(

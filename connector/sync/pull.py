@@ -12,20 +12,25 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from adapters.batches import chunks
 from adapters.contract import Adapter, Cursor, FieldMap, Page
 from adapters.errors import ScopeMissing
 from adapters.records import CustomerKind, OrderSource
+from connector.deadline import NEVER, Deadline
 from connector.store import changes, mirror
 from connector.store.database import Database
 from connector.store.models import Portal
 
 _INFO_AGE = timedelta(hours=20)
 _BY_ID = 500
+_READ, _END = "read", "end"
 Progress = Callable[[str, int], None]
 """Called with a stream's name and the number of records just stored."""
+Step = Callable[[Deadline], bool]
+"""One step of a pull; returns whether all of it is done."""
 
 
 @dataclass(slots=True)
@@ -42,6 +47,41 @@ class Pulled:
         self.changed[stream] = self.changed.get(stream, 0) + changed
 
 
+def _whole(work: Callable[[], None]) -> Step:
+    """A step that is done whole whatever the deadline says."""
+
+    def step(_: Deadline) -> bool:
+        work()
+        return True
+
+    return step
+
+
+class _Reading:
+    """The pages of a stream until the deadline, or until another stream failed.
+
+    Stops only after a page that moved the cursor: a reader that goes newest-first moves it on its last page, and
+    stopped before that it would begin again for ever.
+    """
+
+    def __init__(
+        self, pages: Iterator[Page[Any]], cursor: str | None, failed: threading.Event, deadline: Deadline
+    ) -> None:
+        self._pages = pages
+        self._cursor = cursor
+        self._failed = failed
+        self._deadline = deadline
+        self.finished = False
+
+    def __iter__(self) -> Iterator[Page[Any]]:
+        for page in self._pages:
+            yield page
+            moved, self._cursor = page.cursor != self._cursor, page.cursor
+            if self._failed.is_set() or (moved and self._deadline.over()):
+                return
+        self.finished = True
+
+
 class Pull:
     """One pull of one portal. The caller holds the portal's lock."""
 
@@ -55,26 +95,53 @@ class Pull:
 
     def run(self, *, full: bool = False) -> Pulled:
         """Bring the mirror up to date; `full` reads everything again. Raises the first `CRMError` of any stream."""
-        portal = self._refresh_portal(full=full)
+        self.go_on(None, full=full)
+        return self.pulled
+
+    def go_on(self, stage: str | None, *, full: bool = False, deadline: Deadline = NEVER) -> str | None:
+        """Pull from a stage (None: the first) to the deadline; returns the stage to go on with, None at the end.
+
+        Each call gets something done, however short the deadline. `full` counts at the first stage only.
+        """
+        portal = self._refresh_portal(full=full) if stage is None else self._portal()
+        steps = self._steps(portal, with_staff=stage is None)
+        names = list(steps)
+        for at in range(names.index(stage) if stage in steps else 0, len(names)):
+            if not steps[names[at]](deadline):
+                return names[at]
+            if deadline.over() and at + 1 < len(names):
+                return names[at + 1]
+        return None
+
+    def _steps(self, portal: Portal, *, with_staff: bool) -> dict[str, Step]:
+        """Read all streams, then look for what vanished from each, then tie up; every step may be repeated."""
         fields = FieldMap.from_json(portal.fields) if portal.fields else None
         lines = self._adapter.capabilities.order_lines and bool(portal.settings.get("order_lines", True))
         sources = [OrderSource(name) for name in mirror.order_sources(portal) if name != OrderSource.IMPORT.value]
-        self._side_by_side(
-            [
-                self._read_staff,
-                *(lambda kind=kind: self._read_customers(kind, fields) for kind in CustomerKind),
-                *(lambda source=source: self._read_orders(source, lines) for source in sources),
-            ]
-        )
+
+        def read(deadline: Deadline) -> bool:
+            readers: list[Callable[[], bool]] = [self._read_staff] if with_staff else []
+            readers += [partial(self._read_customers, kind, fields, deadline) for kind in CustomerKind]
+            readers += [partial(self._read_orders, source, deadline, lines=lines) for source in sources]
+            return self._side_by_side(readers)
+
+        steps: dict[str, Step] = {_READ: read}
         for kind in CustomerKind:
-            self._reconcile_customers(kind, fields, sources, lines=lines)
+            reconcile = partial(self._reconcile_customers, kind, fields, sources, lines=lines)
+            steps[f"customers:{kind.value}"] = _whole(reconcile)
         for source in sources:
-            self._reconcile_orders(source, lines=lines)
+            steps[f"orders:{source.value}"] = _whole(partial(self._reconcile_orders, source, lines=lines))
+        return {**steps, _END: _whole(self._tie_up)}
+
+    def _portal(self) -> Portal:
+        with self._database.session() as session:
+            return session.get_one(Portal, self._portal_id)
+
+    def _tie_up(self) -> None:
         with self._database.session() as session:
             portal = session.get_one(Portal, self._portal_id)
             mirror.untie(session, portal)
             portal.last_sync_at = datetime.now(UTC)
-        return self.pulled
 
     def _refresh_portal(self, *, full: bool) -> Portal:
         """Rates at every pull, the account's zone and currency once a day; derive orders again if any changed."""
@@ -98,61 +165,63 @@ class Pull:
                 mirror.forget_cursors(session, self._portal_id)
         return portal
 
-    def _side_by_side(self, readers: Sequence[Callable[[], None]]) -> None:
-        """Run the readers at once; when one fails the others end after their page, and its error is raised."""
+    def _side_by_side(self, readers: Sequence[Callable[[], bool]]) -> bool:
+        """Run the readers at once; when one fails the others end after their page, and its error is raised.
+
+        Returns whether all of them came to their end.
+        """
         with ThreadPoolExecutor(max_workers=len(readers), thread_name_prefix="pull") as pool:
             futures = [pool.submit(reader) for reader in readers]
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             if any(future.exception() for future in done):
                 self._stop.set()
-        for future in futures:
-            future.result()
+        finished = [future.result() for future in futures]
+        return all(finished)
 
-    def _read_staff(self) -> None:
+    def _read_staff(self) -> bool:
         managers, teams = self._adapter.managers()
         with self._database.session() as session:
             mirror.store_staff(session, self._portal_id, managers, teams)
         self.pulled.add("managers", len(managers), 0)
         self._progress("managers", len(managers))
+        return True
 
-    def _read_customers(self, kind: CustomerKind, fields: FieldMap | None) -> None:
+    def _read_customers(self, kind: CustomerKind, fields: FieldMap | None, deadline: Deadline) -> bool:
         stream = f"customers:{kind.value}"
         with self._database.session() as session:
             cursor = mirror.cursor_of(session, self._portal_id, stream)
             echo = changes.own_writes(session, self._portal_id, kind, stream)
         pages = self._adapter.customers(kind, Cursor(cursor) if cursor else None, fields=fields, own_writes=echo)
-        for page in self._until_stopped(pages):
+        reading = _Reading(pages, cursor, self._stop, deadline)
+        for page in reading:
             with self._database.session() as session:
                 stored = mirror.store_customers(session, self._portal_id, kind, page.records)
                 mirror.move_cursor(session, self._portal_id, stream, page.cursor)
             self._count(stream, stored)
+        return reading.finished
 
-    def _read_orders(self, source: OrderSource, lines: bool) -> None:  # noqa: FBT001 - bound in `run`
+    def _read_orders(self, source: OrderSource, deadline: Deadline, *, lines: bool) -> bool:
         """Orders with their lines; without, where the token may not read lines: scores do not need them."""
         try:
-            self._read_order_pages(source, lines=lines)
+            return self._read_order_pages(source, deadline, lines=lines)
         except ScopeMissing:
             if not lines:
                 raise
-            self._read_order_pages(source, lines=False)
+            return self._read_order_pages(source, deadline, lines=False)
 
-    def _read_order_pages(self, source: OrderSource, *, lines: bool) -> None:
+    def _read_order_pages(self, source: OrderSource, deadline: Deadline, *, lines: bool) -> bool:
         stream = f"orders:{source.value}"
         with self._database.session() as session:
             cursor = mirror.cursor_of(session, self._portal_id, stream)
         pages = self._adapter.orders(source, Cursor(cursor) if cursor else None, lines=lines)
-        for page in self._until_stopped(pages):
+        reading = _Reading(pages, cursor, self._stop, deadline)
+        for page in reading:
             with self._database.session() as session:
                 portal = session.get_one(Portal, self._portal_id)
                 stored = mirror.store_orders(session, portal, source, page.records)
                 mirror.move_cursor(session, self._portal_id, stream, page.cursor)
             self._count(stream, stored)
-
-    def _until_stopped(self, pages: Iterator[Page[Any]]) -> Iterator[Page[Any]]:
-        for page in pages:
-            yield page
-            if self._stop.is_set():
-                return
+        return reading.finished
 
     def _count(self, stream: str, stored: mirror.Stored) -> None:
         self.pulled.add(stream, stored.received, stored.changed)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from adapters.batches import chunks
 from adapters.contract import Adapter, FieldMap, Outcome
 from adapters.records import CustomerKind
+from connector.deadline import NEVER, Deadline
 from connector.errors import UnsafePlan
 from connector.store import changes
 from connector.store.changes import Planned, PlanSize
@@ -22,10 +23,11 @@ _ALLOWED_SHARE = 0.9
 
 @dataclass(slots=True)
 class Applied:
-    """Cards written and refused."""
+    """Cards written and refused. Not `finished` when the deadline came first: the others stay planned."""
 
     written: int = 0
     refused: int = 0
+    finished: bool = True
 
 
 def check_plan(portal: Portal, size: PlanSize, *, force: bool) -> None:
@@ -46,9 +48,16 @@ def check_plan(portal: Portal, size: PlanSize, *, force: bool) -> None:
 
 
 def apply_plan(
-    database: Database, portal_id: int, run_id: str, adapter: Adapter, fields: FieldMap, progress: Callable[[int], None]
+    database: Database,
+    portal_id: int,
+    run_id: str,
+    adapter: Adapter,
+    fields: FieldMap,
+    progress: Callable[[int], None],
+    *,
+    deadline: Deadline = NEVER,
 ) -> Applied:
-    """Send what is planned in a run and settle it. Stopping at any point is safe: values are absolute.
+    """Send what is planned in a run and settle it, until the deadline. Stopping is always safe: values are absolute.
 
     Raises the first `CRMError` that is about more than one card; cards not settled by then stay planned.
     """
@@ -63,7 +72,8 @@ def apply_plan(
             under_way[future] = batch
             while len(under_way) >= in_flight:
                 errors += _settle_some(database, portal_id, run_id, under_way, applied, progress)
-            if errors:
+            applied.finished = not deadline.over()
+            if errors or not applied.finished:
                 break
         while under_way:
             errors += _settle_some(database, portal_id, run_id, under_way, applied, progress)

@@ -6,7 +6,7 @@ Works inside the caller's transaction, so that a dry run can roll everything bac
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -96,6 +96,27 @@ def score_portal(session: Session, portal: Portal, run: RunRow, moment: Moment, 
     return Scored(version, published, weak, scored, moved, _sizes(customers))
 
 
+def score_customers(
+    session: Session, portal: Portal, run: RunRow, moment: Moment, version: MethodVersion, customers: Sequence[int]
+) -> int:
+    """Score some customers again with frozen thresholds; costs what they cost, whatever the size of the portal.
+
+    Equal to what a run over the whole portal would give them. Returns how many have a score now.
+    """
+    numbers = np.unique(np.asarray(customers, np.int64))
+    flags = scores.flags_of(session, portal.portal_id, numbers)
+    rows = scores.read_orders(session, portal.portal_id, moment.number, moment.until, only=numbers.tolist())
+    tally = _Tally(len(numbers))
+    chunks = tally.watch(_scorable(_renumbered(rows, numbers), flags))
+    summary = summarise_chunks(chunks, as_of=moment.number, window=version.method.window)
+    quality = assess(tally.facts(summary, flags))
+    named = replace(summary, number=numbers[summary.number])
+    found = _score_rows(apply(version, named), named, quality)
+    run.method = version.label
+    scored, _ = scores.store_scores(session, portal.portal_id, run, version.label, found, only=numbers.tolist())
+    return scored
+
+
 def fit_portal(session: Session, portal: Portal, moment: Moment, name: str | None) -> tuple[Method, Fit, int]:
     """A fresh fit of a method on a portal's customers, and on how many; stores nothing.
 
@@ -177,6 +198,13 @@ def _publish(
     )
     portals.note(session, portal.portal_id, "system", "method.published", {"method": version.label, "weak": list(weak)})
     return version, weak
+
+
+def _renumbered(chunks: Iterator[scores.OrderRows], numbers: NDArray[np.int64]) -> Iterator[scores.OrderRows]:
+    """Customers by their place in `numbers` (ascending), so that arrays stay as small as the question."""
+    for rows in chunks:
+        places = np.searchsorted(numbers, rows.customer).astype(np.int32)
+        yield scores.OrderRows(places, rows.day, rows.units, rows.weight)
 
 
 def _scorable(chunks: Iterator[scores.OrderRows], flags: NDArray[np.int16]) -> Iterator[scores.OrderRows]:

@@ -58,15 +58,27 @@ class PlanSize:
     scored: int
 
 
-def make_plan(session: Session, portal_id: int, run_id: str, hints: Mapping[str, str], stamp: datetime) -> int:
+def make_plan(
+    session: Session,
+    portal_id: int,
+    run_id: str,
+    hints: Mapping[str, str],
+    stamp: datetime,
+    *,
+    only: Sequence[int] | None = None,
+) -> int:
     """Store the plan of a run: every scored, living card that holds other values. Returns the number of cards.
 
-    `hints` maps segments to the text for the card; `stamp` is the `updated_at` that changed cards get.
+    `hints` maps segments to the text for the card; `stamp` is the `updated_at` that changed cards get. `only` names
+    the customers to look at; None looks at all.
     """
-    keys = {"portal": portal_id, "run": run_id, "hints": json.dumps(dict(hints)), **_stamp(stamp)}
+    keys: dict[str, Any] = {"portal": portal_id, "run": run_id, "hints": json.dumps(dict(hints)), **_stamp(stamp)}
+    these = ""
+    if only is not None:
+        these, keys["only"] = " WHERE d.customer = ANY(:only)", list(only)
     sql = (
         "INSERT INTO changes (portal_id, run_id, customer, values, before)"
-        f" SELECT :portal, :run, d.customer, d.values || CAST(:stamp AS jsonb), d.before FROM ({_DIFF}) d"
+        f" SELECT :portal, :run, d.customer, d.values || CAST(:stamp AS jsonb), d.before FROM ({_DIFF}) d{these}"
         " ON CONFLICT (portal_id, run_id, customer) DO NOTHING"
     )
     return int(session.execute(text(sql), keys).rowcount)  # type: ignore[attr-defined]

@@ -65,18 +65,30 @@ class OrderRows:
 
 
 def read_orders(
-    session: Session, portal_id: int, last_day: int, not_after: datetime, *, chunk_bytes: int = 16 << 20
+    session: Session,
+    portal_id: int,
+    last_day: int,
+    not_after: datetime,
+    *,
+    only: Sequence[int] | None = None,
+    chunk_bytes: int = 16 << 20,
 ) -> Iterator[OrderRows]:
     """Orders up to `last_day` (days since 1970-01-01) and not after a moment, in chunks that never split a customer.
 
+    `only` names the customers to read; None reads all.
+
     Streams an index-only scan through binary COPY, so memory stays at a chunk however large the portal is.
     """
+    these = "" if only is None else " AND customer = ANY(%s)"
     sql = (
         "COPY (SELECT customer, day, units, weight FROM orders WHERE portal_id = %s AND customer IS NOT NULL"
-        " AND day <= %s AND at <= %s ORDER BY customer, day) TO STDOUT (FORMAT BINARY)"
+        f" AND day <= %s AND at <= %s{these} ORDER BY customer, day) TO STDOUT (FORMAT BINARY)"
     )
+    params: tuple[Any, ...] = (portal_id, last_day, not_after)
+    if only is not None:
+        params = (*params, list(only))
     rest: NDArray[Any] = np.empty(0, _ORDER_RECORD)
-    for records in _binary_records(session, sql, (portal_id, last_day, not_after), _ORDER_RECORD, chunk_bytes):
+    for records in _binary_records(session, sql, params, _ORDER_RECORD, chunk_bytes):
         joined = np.concatenate([rest, records]) if len(rest) else records
         cut = int(np.searchsorted(joined["customer"], joined["customer"][-1], side="left"))
         if cut:
@@ -90,15 +102,20 @@ def customer_flags(session: Session, portal_id: int) -> NDArray[np.int16]:
     """For each customer number: `SCORABLE` (living, read, a buyer) and what is wrong with its manager."""
     size = session.scalar(text("SELECT next_number FROM portals WHERE portal_id = :p"), {"p": portal_id}) or 0
     flags = np.zeros(size, np.int16)
-    sql = (
-        "COPY (SELECT c.number, ((c.seen AND NOT c.gone AND c.is_buyer)::int * 1 + (c.manager_id IS NULL)::int * 2"
-        " + (c.manager_id IS NOT NULL AND m.active IS NOT TRUE)::int * 4)::smallint"
-        " FROM customers c LEFT JOIN managers m ON m.portal_id = c.portal_id AND m.external_id = c.manager_id"
-        " WHERE c.portal_id = %s) TO STDOUT (FORMAT BINARY)"
-    )
+    sql = f"COPY (SELECT {_FLAGS} WHERE c.portal_id = %s) TO STDOUT (FORMAT BINARY)"
     for records in _binary_records(session, sql, (portal_id,), _CUSTOMER_RECORD, 4 << 20):
         flags[records["number"].astype(np.int64)] = records["flags"]
     return flags
+
+
+def flags_of(session: Session, portal_id: int, numbers: NDArray[np.int64]) -> NDArray[np.int16]:
+    """The same for some customers, in the order of their numbers."""
+    rows = session.execute(
+        text(f"SELECT {_FLAGS} WHERE c.portal_id = :portal AND c.number = ANY(:numbers)"),
+        {"portal": portal_id, "numbers": numbers.tolist()},
+    )
+    found: dict[int, int] = {row[0]: row[1] for row in rows}
+    return np.array([found.get(number, 0) for number in numbers.tolist()], np.int16)
 
 
 def store_scores(
@@ -107,8 +124,12 @@ def store_scores(
     run: RunRow,
     method: str,
     rows: Iterable[Sequence[Any]],
+    *,
+    only: Sequence[int] | None = None,
 ) -> tuple[int, int]:
     """Replace the portal's scores by `rows` (in `_SCORE_COLUMNS` order); returns (scored, moved between segments).
+
+    `only` names the customers whose scores are replaced; None replaces all.
 
     Rows whose values did not change are untouched. What moved is kept in `moves`; a customer scored for the first
     time has not moved.
@@ -118,11 +139,12 @@ def store_scores(
     moved = _rows(session, _MOVES, keys)
     _rows(session, _UPSELL_TURNED, keys)
     _rows(session, _UPSERT_SCORES, keys)
+    these = "" if only is None else " AND s.customer = ANY(:only)"
     _rows(
         session,
-        "DELETE FROM scores s WHERE s.portal_id = :portal"
+        f"DELETE FROM scores s WHERE s.portal_id = :portal{these}"
         " AND NOT EXISTS (SELECT FROM incoming_scores i WHERE i.customer = s.customer)",
-        keys,
+        keys if only is None else {**keys, "only": list(only)},
     )
     return scored, moved
 
@@ -240,6 +262,12 @@ def _binary_records(
 def _rows(session: Session, sql: str, keys: dict[str, Any]) -> int:
     return int(session.execute(text(sql), keys).rowcount)  # type: ignore[attr-defined]
 
+
+_FLAGS = """
+c.number, ((c.seen AND NOT c.gone AND c.is_buyer)::int * 1 + (c.manager_id IS NULL)::int * 2
+ + (c.manager_id IS NOT NULL AND m.active IS NOT TRUE)::int * 4)::smallint AS flags
+FROM customers c LEFT JOIN managers m ON m.portal_id = c.portal_id AND m.external_id = c.manager_id
+"""
 
 _SETTLE_LEFT_BEHIND = """
 UPDATE changes h

@@ -207,6 +207,15 @@ def settle(
     return written, len(outcomes) - written
 
 
+def customers_planned(session: Session, portal_id: int) -> list[int]:
+    """Customers of changes without a final word: what a killed process left."""
+    return list(
+        session.scalars(
+            select(ChangeRow.customer).where(ChangeRow.portal_id == portal_id, ChangeRow.state == "planned").distinct()
+        )
+    )
+
+
 def refusals(session: Session, portal_id: int, run_id: str) -> list[dict[str, str | None]]:
     """What the CRM refused in a run: customer, field, reason."""
     rows = session.execute(

@@ -100,9 +100,11 @@ def move_cursor(session: Session, portal_id: int, stream: str, cursor: str) -> N
     )
 
 
-def forget_cursors(session: Session, portal_id: int) -> None:
-    """Read everything again next time."""
-    session.execute(delete(CursorRow).where(CursorRow.portal_id == portal_id))
+def forget_cursors(session: Session, portal_id: int, prefix: str = "") -> None:
+    """Read everything again next time, or what the streams whose names begin so have."""
+    session.execute(
+        delete(CursorRow).where(CursorRow.portal_id == portal_id, CursorRow.stream.startswith(prefix, autoescape=True))
+    )
 
 
 def store_staff(session: Session, portal_id: int, managers: Sequence[Manager], teams: Sequence[Team]) -> None:
@@ -275,6 +277,35 @@ def orders_to_recheck(session: Session, portal_id: int, source: OrderSource, kin
             )
         )
     )
+
+
+def numbers_of(session: Session, portal_id: int, kind: CustomerKind, ids: Sequence[str]) -> set[int]:
+    """Numbers of the cards with these ids."""
+    if not ids:
+        return set()
+    return set(
+        session.scalars(
+            select(CustomerRow.number).where(
+                CustomerRow.portal_id == portal_id, CustomerRow.kind == kind.value, CustomerRow.external_id.in_(ids)
+            )
+        )
+    )
+
+
+def customers_of_orders(session: Session, portal_id: int, source: OrderSource, ids: Sequence[str]) -> set[int]:
+    """Numbers of the customers to whom these orders count now."""
+    if not ids:
+        return set()
+    return set(
+        session.scalars(
+            select(OrderRow.customer).where(
+                OrderRow.portal_id == portal_id,
+                OrderRow.source == source.value,
+                OrderRow.external_id.in_(ids),
+                OrderRow.customer.is_not(None),
+            )
+        )
+    ) - {None}
 
 
 def recheck_done(session: Session, portal_id: int, kind: CustomerKind) -> None:

@@ -184,9 +184,11 @@ def last_as_of(session: Session, portal_id: int) -> date | None:
     )
 
 
-def living_scores(session: Session, portal_id: int) -> Iterator[tuple[ScoreRow, CustomerRef, str | None]]:
-    """Scores of living cards with the card and its manager, by customer number; streamed."""
-    rows = session.execute(
+def living_scores(
+    session: Session, portal_id: int, only: Sequence[int] | None = None
+) -> Iterator[tuple[ScoreRow, CustomerRef, str | None]]:
+    """Scores of living cards with card and manager, by customer number, streamed; `only` names the customers."""
+    statement = (
         select(ScoreRow, CustomerRow.kind, CustomerRow.external_id, CustomerRow.manager_id)
         .join(
             CustomerRow,
@@ -196,7 +198,9 @@ def living_scores(session: Session, portal_id: int) -> Iterator[tuple[ScoreRow, 
         .order_by(ScoreRow.customer)
         .execution_options(yield_per=5000)
     )
-    for score, kind, external_id, manager_id in rows:
+    if only is not None:
+        statement = statement.where(ScoreRow.customer.in_(only))
+    for score, kind, external_id, manager_id in session.execute(statement):
         yield score, CustomerRef(CustomerKind(kind), external_id), manager_id
 
 

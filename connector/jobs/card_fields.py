@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from adapters.contract import Adapter, Choice, FieldMap, FieldSpec, FieldStep, FieldType
-from connector.store import scores
+from connector.store import mirror, scores
 from connector.store.database import Database
 from connector.store.models import Portal
 from scoring.methods import Method, MethodVersion
@@ -54,6 +54,7 @@ def ensure_fields(database: Database, portal: Portal, adapter: Adapter, method: 
     """Create what is missing in the CRM and remember where everything is. Safe to repeat.
 
     The options of all methods published on the portal are kept: cards may hold them, and undo puts them back.
+    Cards that were read before it was known where the fields are will be read again: they may hold values already.
     """
     known = FieldMap.from_json(portal.fields) if portal.fields else None
     fields = adapter.ensure_fields(field_specs(_methods(database, portal, method), portal.language), known)
@@ -61,6 +62,8 @@ def ensure_fields(database: Database, portal: Portal, adapter: Adapter, method: 
         stored = session.get_one(Portal, portal.portal_id)
         stored.fields = fields.to_json()
         stored.fields_checked_at = datetime.now(UTC)
+        if known is None:
+            mirror.forget_cursors(session, portal.portal_id, "customers:")
     return fields
 
 

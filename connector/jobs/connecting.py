@@ -56,7 +56,7 @@ def connect(
     except HostRefused as error:
         raise WrongUse(str(error)) from None
     with service.database.session() as session:
-        portal = _keep(session, crm, name, info, urlsplit(access.base_url).netloc)
+        portal, is_new = _keep(session, crm, name, info, urlsplit(access.base_url).netloc)
         portal.access = service.vault.seal({"url": access.base_url, "token": token.strip()})
         portal.language = language or portal.language or _LANGUAGES[crm]
         if time_zone is not None:
@@ -66,6 +66,8 @@ def connect(
             portal.time_zone = str(zoned)
             _check_database_zone(session, portal.time_zone)
         session.flush()
+        if not is_new:
+            mirror.derive_all(session, portal)
         portals.note(session, portal.portal_id, "cli", "portal.connected", {"account": info.account_id})
         return view(portal)
 
@@ -110,10 +112,12 @@ def _check_name(session: Session, name: str, crm: CRM, host: str) -> None:
         raise WrongUse(f"the name {name} is taken by a {portal.crm} portal ({portal.host}): choose another, not {host}")
 
 
-def _keep(session: Session, crm: CRM, name: str, info: PortalInfo, host: str) -> Portal:
+def _keep(session: Session, crm: CRM, name: str, info: PortalInfo, host: str) -> tuple[Portal, bool]:
+    """The account's portal, and whether it is a new one."""
     known = portals.portal_of_account(session, crm.value, info.account_id)
     if known is not None and known.name != name:
         raise WrongUse(f"this account is connected already, as {known.name}: use that name, or disconnect it first")
+    is_new = known is None
     if known is None:
         try:
             taken = portals.portal_named(session, name)
@@ -128,7 +132,7 @@ def _keep(session: Session, crm: CRM, name: str, info: PortalInfo, host: str) ->
     known.state, known.state_reason = "active", None
     known.host, known.web_url = host, info.web_url
     known.currency, known.info_at = info.currency, datetime.now(UTC)
-    return known
+    return known, is_new
 
 
 def _check_zone(name: str) -> None:
@@ -139,9 +143,10 @@ def _check_zone(name: str) -> None:
 
 
 def _check_database_zone(session: Session, name: str) -> None:
-    """The database must know the zone too: it cuts times to days."""
+    """Python and the database must both know the zone: both cut times to days."""
     try:
+        zone(name)
         with session.begin_nested():
             session.execute(text(f"SELECT now() AT TIME ZONE {mirror.sql_zone(name)}"))
-    except (DataError, ProgrammingError):
-        raise WrongUse(f"the database does not know the time zone {name}: give one with --time-zone") from None
+    except (Malformed, DataError, ProgrammingError):
+        raise WrongUse(f"the time zone {name} is unknown here: give another with --time-zone") from None

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from threading import Event, Thread
+from time import monotonic
 from typing import Any
 
 from adapters.errors import CRMError
@@ -30,7 +31,7 @@ from connector.web.links import card_url, is_sandbox
 from connector.wiring import Service, assemble
 
 _WAIT_S = 0.2
-_GIVE_UP_S = 20.0
+_GRACE_S = 3.0
 _REFUSED, _FAILED = 1, 3
 
 
@@ -140,8 +141,10 @@ def _run_all(service: Service, offers: Sequence[Offer]) -> list[Outcome]:
             _wait(threads)
         except KeyboardInterrupt:
             stopping.set()
+            _say("stopping")
+            deadline = monotonic() + _GRACE_S
             for thread in threads:
-                thread.join(_GIVE_UP_S)
+                thread.join(max(0.0, deadline - monotonic()))
             raise
     return [outcomes[offer.crm] for offer in offers]
 
@@ -170,7 +173,8 @@ def _run_one(service: Service, offer: Offer, shown: Board, stopping: Event) -> O
         outcome = Outcome(name, offer.crm.value, None, f"unexpected {type(error).__name__}")
     else:
         outcome = Outcome(name, offer.crm.value, report, None)
-    shown.finish(name, outcome.error)
+    if not stopping.is_set():
+        shown.finish(name, outcome.error)
     return outcome
 
 

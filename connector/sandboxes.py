@@ -80,14 +80,15 @@ def _offers(child: subprocess.Popen[str]) -> list[Offer]:
 
 
 def _stop(child: subprocess.Popen[str]) -> None:
-    for pipe in (child.stdin, child.stdout):
-        if pipe is not None:
-            pipe.close()
+    child.terminate()
     try:
         child.wait(_STOP_S)
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            pipe.close()
 
 
 def _is_free(port: int) -> bool:

@@ -22,7 +22,7 @@ from connector.cli.output import emit, table
 from connector.config import Config
 from connector.demo_progress import Board, board
 from connector.errors import ConnectorError, Interruption
-from connector.jobs import connecting, loop
+from connector.jobs import connecting, loop, steps
 from connector.sandboxes import Offer, answers, sandbox_portals
 from connector.store import overview, portals
 from connector.store.database import open_database
@@ -41,7 +41,7 @@ class Outcome:
 
     name: str
     crm: str
-    report: loop.Report | None
+    report: steps.Report | None
     error: str | None
 
     def as_json(self) -> dict[str, Any]:

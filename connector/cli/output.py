@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from connector.jobs import loop
+from connector.jobs import steps
 
 _STEPS = {
     "managers": "managers",
@@ -47,10 +47,10 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
 
 
 @contextmanager
-def progress() -> Iterator[loop.Progress]:
+def progress() -> Iterator[steps.Progress]:
     """Progress bars on standard error when it is a terminal, silence otherwise."""
     if not sys.stderr.isatty():
-        yield loop.silent
+        yield steps.silent
         return
     columns = (
         SpinnerColumn(),
@@ -72,7 +72,7 @@ def progress() -> Iterator[loop.Progress]:
         yield show
 
 
-def describe(report: loop.Report) -> str:
+def describe(report: steps.Report) -> str:
     """A run in words."""
     lines = [f"{report.portal}: {report.customers} customers, {report.orders} orders"]
     if report.method:

@@ -11,6 +11,7 @@ from connector.cli.output import emit, table
 from connector.config import Config
 from connector.jobs import card_fields, connecting, loop
 from connector.jobs import settings as portal_settings
+from connector.jobs.steps import method_for
 from connector.store import portals as stored
 from connector.wiring import assemble
 
@@ -54,7 +55,7 @@ def portals(config: Config, words: argparse.Namespace) -> int:
 def provision(config: Config, words: argparse.Namespace) -> int:
     """Create the group and the fields, or say what would be created."""
     with assemble(config) as service, loop.working_on(service, words.portal) as (portal, opened):
-        method = loop.method_for(service, portal, None)
+        method = method_for(service, portal, None)
         steps = card_fields.plan_fields(service.database, portal, opened.adapter, method)
         if not words.dry_run:
             fields = card_fields.ensure_fields(service.database, portal, opened.adapter, method)

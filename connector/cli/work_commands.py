@@ -6,7 +6,7 @@ import argparse
 
 from connector.cli.output import describe, emit, progress
 from connector.config import Config
-from connector.jobs import loop
+from connector.jobs import loop, steps
 from connector.sync import imports
 from connector.wiring import assemble
 
@@ -72,6 +72,6 @@ def undo(config: Config, words: argparse.Namespace) -> int:
     return _report(report, words)
 
 
-def _report(report: loop.Report, words: argparse.Namespace) -> int:
+def _report(report: steps.Report, words: argparse.Namespace) -> int:
     emit(report.as_json(), as_json=words.json, text=describe(report))
     return 1 if report.refused else 0

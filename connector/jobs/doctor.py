@@ -11,6 +11,7 @@ from adapters.errors import CRMError
 from connector.config import Config
 from connector.errors import ConnectorError
 from connector.jobs import card_fields, loop
+from connector.jobs.steps import method_for
 from connector.secrets import vault_of
 from connector.store import portals
 from connector.store.database import open_database
@@ -91,7 +92,7 @@ def _portal(service: Service, name: str) -> Iterator[Finding]:
 
 
 def _fields(service: Service, portal: Portal, adapter: Adapter) -> Finding:
-    steps = card_fields.plan_fields(service.database, portal, adapter, loop.method_for(service, portal, None))
+    steps = card_fields.plan_fields(service.database, portal, adapter, method_for(service, portal, None))
     if steps:
         missing = sorted({step.key for step in steps})
         return Finding(

@@ -1,0 +1,281 @@
+"""The steps of a run and the report they fill: what the main job and its parts have in common.
+
+Scores, plan and tasks are decided in one transaction; what follows are repeatable sends.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Protocol
+
+from sqlalchemy.orm import Session
+
+from adapters.contract import Adapter, FieldMap
+from connector.deadline import NEVER, Deadline
+from connector.errors import WrongUse
+from connector.jobs import card_fields
+from connector.scores import run as scoring_run
+from connector.sla import raising
+from connector.store import changes, mirror, scores, tasks
+from connector.store.models import Portal, RunRow
+from connector.wiring import Service
+from connector.writeback.apply import apply_plan, check_plan
+from scoring.methods import Method, MethodVersion, load_method, method_names
+
+PREVIEW_CARDS = 20
+_KEEP_CHANGES_DAYS = 30
+_TASK_RUNS = frozenset({"run", "tasks"})
+"""Runs that raise tasks; the first of them has no news to tell."""
+
+
+class Progress(Protocol):
+    """Told how long work goes on."""
+
+    def __call__(self, step: str, done: int, total: int | None = None) -> None:
+        """`done` more records of `step`; `total` where it is known."""
+        ...
+
+
+def silent(step: str, done: int, total: int | None = None) -> None:
+    """No progress wanted."""
+
+
+@dataclass(slots=True)
+class Report:
+    """The figures of `run --json` (CONTRACT section 5)."""
+
+    portal: str
+    run_id: str
+    as_of: str = ""
+    method: str = ""
+    customers: int = 0
+    orders: int = 0
+    scored: int = 0
+    segments: dict[str, int] = field(default_factory=dict)
+    written: int = 0
+    unchanged: int = 0
+    refused: list[dict[str, str | None]] = field(default_factory=list)
+    tasks_created: int = 0
+    requests: int = 0
+    throttled: int = 0
+    seconds: float = 0.0
+    dry_run: bool = False
+    moved: int = 0
+    published: bool = False
+    weak: list[str] = field(default_factory=list)
+    pulled: dict[str, Any] = field(default_factory=dict)
+    plan: dict[str, Any] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def new_run_id(now: datetime) -> str:
+    """Sortable by time, unique by chance."""
+    return f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def seconds_since(moment: datetime) -> float:
+    """Seconds from a moment to now, to the millisecond."""
+    return round((datetime.now(UTC) - moment).total_seconds(), 3)
+
+
+def method_for(service: Service, portal: Portal, name: str | None) -> Method:
+    """The method whose segments the fields must offer."""
+    with service.database.session() as session:
+        if name is None and (version := scoring_run.current_version(session, portal)) is not None:
+            return version.method
+    return load_method(name or str(portal.settings.get("method", method_names()[0])))
+
+
+def fields_for(service: Service, portal: Portal, adapter: Adapter, method_name: str | None) -> FieldMap:
+    """Where the portal's fields are; made sure of in the CRM unless that was done within the day."""
+    method = method_for(service, portal, method_name)
+    ready = card_fields.fields_ready(portal, method)
+    return ready or card_fields.ensure_fields(service.database, portal, adapter, method)
+
+
+def with_options(
+    service: Service, portal: Portal, adapter: Adapter, version: MethodVersion, fields: FieldMap | None
+) -> FieldMap:
+    """The fields, or where there are none yet, with the options of the version's segments."""
+    if fields is None:
+        return card_fields.ensure_fields(service.database, portal, adapter, version.method)
+    return fields
+
+
+class Steps:
+    """The steps of one run, filling one report."""
+
+    def __init__(self, service: Service, report: Report, now: datetime, progress: Progress) -> None:
+        self._database = service.database
+        self._report = report
+        self._now = now
+        self._progress = progress
+
+    def decide(
+        self, portal_id: int, as_of: date | None, method: str | None, *, kind: str, force: bool, plan: bool = True
+    ) -> MethodVersion:
+        """Scores, plan and tasks in one transaction: either all of them are decided or none."""
+        with self._database.session() as session:
+            portal, run, scored = self._score(session, portal_id, as_of, method, kind)
+            if plan:
+                self._plan(session, portal, scored.version, force=force)
+                raising.plan_tasks(session, portal, run, scored.version, now=self._now)
+            return scored.version
+
+    def decide_open(self, session: Session, portal_id: int) -> MethodVersion:
+        """The same as of now for a run that is open already, in the caller's transaction."""
+        portal = session.get_one(Portal, portal_id)
+        run = session.get_one(RunRow, (portal_id, self._report.run_id))
+        moment = scoring_run.as_of_moment(portal.time_zone, None, self._now)
+        run.as_of = moment.day
+        scored = self._scored(session, portal, run, moment, None)
+        self._plan(session, portal, scored.version, force=False)
+        raising.plan_tasks(session, portal, run, scored.version, now=self._now)
+        return scored.version
+
+    def preview(self, portal_id: int, adapter: Adapter | None, as_of: date | None, method: str | None) -> None:
+        """The same, shown and rolled back; `adapter` None leaves out the plan."""
+        with self._database.rehearsal() as session:
+            portal, run, scored = self._score(session, portal_id, as_of, method, "dry-run")
+            if adapter is not None:
+                self._report.plan = self._plan_view(session, portal, adapter, scored.version)
+                self._report.plan["tasks"] = raising.plan_tasks(session, portal, run, scored.version, now=self._now)
+
+    def last_scores(self, portal_id: int) -> MethodVersion:
+        """The version of the last scores; raises `WrongUse` when nothing was scored yet."""
+        with self._database.session() as session:
+            portal = session.get_one(Portal, portal_id)
+            version = scoring_run.current_version(session, portal)
+            if version is None:
+                raise WrongUse(f"{portal.name} has no scores yet: run `score {portal.name}` first")
+            self._report.method = version.label
+            self._report.segments = scores.segment_sizes(session, portal_id)
+            self._report.scored = sum(self._report.segments.values())
+            self._report.customers = mirror.count_customers(session, portal_id)
+            self._report.orders = mirror.count_orders(session, portal_id)
+            self._report.as_of = str(scores.last_as_of(session, portal_id) or "")
+            return version
+
+    def preview_last(self, portal_id: int, adapter: Adapter, version: MethodVersion) -> None:
+        """The plan that the last scores would make."""
+        with self._database.session() as session:
+            self._report.plan = self._plan_view(session, session.get_one(Portal, portal_id), adapter, version)
+
+    def plan_last(self, portal_id: int, version: MethodVersion, *, force: bool) -> None:
+        """Store the plan of the last scores."""
+        with self._database.session() as session:
+            portal = session.get_one(Portal, portal_id)
+            self._start(session, portal, "writeback", version)
+            self._plan(session, portal, version, force=force)
+
+    def plan_tasks(self, portal_id: int, version: MethodVersion) -> None:
+        """Store the tasks that are due."""
+        with self._database.session() as session:
+            portal = session.get_one(Portal, portal_id)
+            run = self._start(session, portal, "tasks", version)
+            raising.plan_tasks(session, portal, run, version, now=self._now)
+
+    def preview_tasks(self, portal_id: int, version: MethodVersion) -> int:
+        """How many tasks would be created."""
+        with self._database.rehearsal() as session:
+            portal = session.get_one(Portal, portal_id)
+            run = self._start(session, portal, "dry-run", version)
+            return raising.plan_tasks(session, portal, run, version, now=self._now)
+
+    def write(self, portal_id: int, adapter: Adapter, fields: FieldMap, *, deadline: Deadline = NEVER) -> bool:
+        """Send the stored plan; returns whether all of it was sent before the deadline."""
+        report = self._report
+        done: Callable[[int], None] = lambda count: self._progress("cards", count)  # noqa: E731
+        try:
+            applied = apply_plan(self._database, portal_id, report.run_id, adapter, fields, done, deadline=deadline)
+            report.written = applied.written
+            return applied.finished
+        finally:
+            with self._database.session() as session:
+                report.refused = changes.refusals(session, portal_id, report.run_id)
+
+    def tasks(self, portal_id: int, adapter: Adapter, *, deadline: Deadline = NEVER) -> bool:
+        """Create the stored tasks; returns whether all were created before the deadline."""
+        done: Callable[[int], None] = lambda count: self._progress("tasks", count)  # noqa: E731
+        raised = raising.create_tasks(self._database, portal_id, adapter, done, deadline=deadline)
+        self._report.tasks_created = raised.created
+        with self._database.session() as session:
+            self._report.refused += tasks.refusals(session, portal_id, self._report.run_id)
+        return raised.finished
+
+    def finish(self, portal_id: int) -> None:
+        """Close the run's row with its figures."""
+        with self._database.session() as session:
+            run = session.get_one(RunRow, (portal_id, self._report.run_id))
+            run.state = "done" if not self._report.refused else "done_with_refusals"
+            run.finished_at = datetime.now(UTC)
+            run.counts = {
+                key: value for key, value in self._report.as_json().items() if key not in {"refused", "plan", "pulled"}
+            } | {"refused": len(self._report.refused)}
+            portal = session.get_one(Portal, portal_id)
+            if portal.first_run_at is None and run.kind in _TASK_RUNS:
+                portal.first_run_at = run.finished_at
+            kept = timedelta(days=int(portal.settings.get("keep_changes_days", _KEEP_CHANGES_DAYS)))
+            changes.forget_older(session, portal_id, run.finished_at - kept)
+
+    def _start(self, session: Session, portal: Portal, kind: str, version: MethodVersion) -> RunRow:
+        day = scoring_run.as_of_moment(portal.time_zone, None, self._now).day
+        run = scores.start_run(session, portal.portal_id, self._report.run_id, kind, day, self._now)
+        run.method = version.label
+        return run
+
+    def _score(
+        self, session: Session, portal_id: int, as_of: date | None, method: str | None, kind: str
+    ) -> tuple[Portal, RunRow, scoring_run.Scored]:
+        portal = session.get_one(Portal, portal_id)
+        moment = scoring_run.as_of_moment(portal.time_zone, as_of, self._now)
+        run = scores.start_run(session, portal_id, self._report.run_id, kind, moment.day, self._now)
+        return portal, run, self._scored(session, portal, run, moment, method)
+
+    def _scored(
+        self, session: Session, portal: Portal, run: RunRow, moment: scoring_run.Moment, method: str | None
+    ) -> scoring_run.Scored:
+        report = self._report
+        scored = scoring_run.score_portal(session, portal, run, moment, method)
+        report.as_of, report.method = moment.day.isoformat(), scored.version.label
+        report.scored, report.segments, report.moved = scored.scored, scored.segments, scored.moved
+        report.published, report.weak = scored.published, list(scored.weak)
+        report.customers = mirror.count_customers(session, portal.portal_id)
+        report.orders = mirror.count_orders(session, portal.portal_id)
+        return scored
+
+    def _plan(self, session: Session, portal: Portal, version: MethodVersion, *, force: bool) -> None:
+        hints = scoring_run.hints_of(version, portal.language)
+        check_plan(portal, changes.plan_size(session, portal.portal_id, hints), force=force)
+        planned = changes.make_plan(session, portal.portal_id, self._report.run_id, hints, self._now)
+        self._report.unchanged = changes.scored_living(session, portal.portal_id) - planned
+        self._progress("cards", 0, planned)
+
+    def _plan_view(self, session: Session, portal: Portal, adapter: Adapter, version: MethodVersion) -> dict[str, Any]:
+        hints = scoring_run.hints_of(version, portal.language)
+        size = changes.plan_size(session, portal.portal_id, hints)
+        can = adapter.capabilities
+        requests = sum(-(-count // can.write_batch) for count in (size.contacts, size.companies))
+        self._report.unchanged = changes.scored_living(session, portal.portal_id) - size.cards
+        return {
+            "cards": size.cards,
+            "contacts": size.contacts,
+            "companies": size.companies,
+            "fields": size.fields,
+            "segments_changing": size.resegmented,
+            "requests": requests,
+            "minutes_of_quota": round(requests / can.requests_per_second / 60, 2),
+            "new_fields": [
+                asdict(step) for step in card_fields.plan_fields(self._database, portal, adapter, version.method)
+            ],
+            "sample": [
+                {"customer": str(ref), "change": {key: [before.get(key), value] for key, value in values.items()}}
+                for ref, values, before in changes.preview(session, portal.portal_id, hints, PREVIEW_CARDS)
+            ],
+        }

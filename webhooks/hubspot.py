@@ -163,8 +163,10 @@ def _of_event(event: Event) -> Iterator[ChangeNotice]:
 
 def _is_echo(event: Event) -> bool:
     """Our own write: its source is the app whose subscription this is (taken from captured deliveries)."""
-    app, source = readings.record_id(event.get("appId")), readings.record_id(event.get("sourceId"))
-    return event.get("changeSource") == "INTEGRATION" and app is not None and source == app
+    if event.get("changeSource") != "INTEGRATION":
+        return False
+    app = readings.record_id(event.get("appId"))
+    return app is not None and readings.record_id(event.get("sourceId")) == app
 
 
 def _merged(event: Event) -> tuple[str | None, tuple[str, ...]]:

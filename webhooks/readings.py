@@ -12,12 +12,16 @@ _ID = re.compile(r"0*([1-9][0-9]{0,17})", re.ASCII)
 _ACCOUNT = re.compile(r"[0-9A-Za-z._-]{1,64}", re.ASCII)
 _NAME = re.compile(r"[0-9A-Za-z_.:-]{1,200}", re.ASCII)
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
+_BEYOND = 10**18
+"""Ids have at most 18 digits."""
 _LATEST_S = 4_102_444_800
 """The year 2100: later "times" are no times."""
 
 
 def record_id(value: object) -> str | None:
     """A record's number, without leading zeros, as text; it fits 64 bits. 0, negative and `undefined` are none."""
+    if type(value) is int:  # the usual case in JSON
+        return str(value) if 0 < value < _BEYOND else None
     found = _ID.fullmatch(text(value))
     return found.group(1) if found else None
 
@@ -35,10 +39,12 @@ def name(value: object) -> str | None:
 
 def moment(value: object, *, per_second: int = 1) -> datetime | None:
     """A moment from a unix time in seconds, or in milliseconds with `per_second=1000`."""
-    digits = text(value)
-    if not _DIGITS.fullmatch(digits):
+    if type(value) is int:
+        seconds = value / per_second
+    elif isinstance(value, str) and _DIGITS.fullmatch(value):
+        seconds = int(value) / per_second
+    else:
         return None
-    seconds = int(digits) / per_second
     return datetime.fromtimestamp(seconds, UTC) if 0 < seconds < _LATEST_S else None
 
 
@@ -46,4 +52,4 @@ def text(value: object) -> str:
     """Text or a whole number as text; empty for anything else, however deep it is nested."""
     if isinstance(value, str):
         return value
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**18 else ""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _BEYOND else ""

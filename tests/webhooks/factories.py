@@ -82,13 +82,15 @@ def signed_headers(body: bytes, *, url: str, secret: str = SECRET, at: datetime 
     }
 
 
-def token(claims: Mapping[str, Any], *, secret: str = SECRET, alg: str = "HS256", digest: str = "sha256") -> str:
+def token(
+    claims: Mapping[str, Any], *, secret: str = SECRET, alg: str = "HS256", digest: str = "sha256", **head: Any
+) -> str:
     """A JSON web token; `alg` is what its header says, `digest` what it is really signed with."""
 
     def part(raw: bytes) -> str:
         return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
-    signed = f"{part(json.dumps({'typ': 'JWT', 'alg': alg}).encode())}.{part(json.dumps(claims).encode())}"
+    signed = f"{part(json.dumps({'typ': 'JWT', 'alg': alg, **head}).encode())}.{part(json.dumps(claims).encode())}"
     return f"{signed}.{part(hmac.digest(secret.encode(), signed.encode(), digest))}"
 
 

@@ -104,6 +104,13 @@ def test_uninstall_hook_passes_with_any_client_secret_and_can_be_replayed() -> N
     assert amocrm.delivery_key(uninstall()) != amocrm.delivery_key(uninstall(account="124"))
 
 
+def test_uninstall_signature_may_be_in_capitals() -> None:
+    made = uninstall()
+    head, _, signature = made.url.rpartition("signature=")
+    path = f"{head.removeprefix('https://app.example.com')}signature={signature.upper()}"
+    amocrm.verify(delivery(CRM.AMOCRM, path=path, endpoint=Endpoint.UNINSTALL, method="GET"), APP, now=NOW)
+
+
 @pytest.mark.parametrize("drop", ["account_id", "client_uuid", "signature"])
 def test_uninstall_hook_without_a_part_proves_nothing(drop: str) -> None:
     with pytest.raises(NotAuthentic):

@@ -181,6 +181,12 @@ def test_merge_into_the_primary_record_keeps_it(new: dict[str, object]) -> None:
     assert (merge.external_id, merge.merged_ids) == ("1", ("2", "3"))
 
 
+@pytest.mark.parametrize("odd", [7, True, "23", {"id": 2}, None])
+def test_merge_with_an_odd_list_still_names_the_record_that_stays(odd: object) -> None:
+    [merge] = of({**EVENT, "subscriptionType": "object.merge", "primaryObjectId": 1, "mergedObjectIds": odd})
+    assert (merge.external_id, merge.merged_ids) == ("1", ())
+
+
 def test_link_that_is_removed_changes_both_ends() -> None:
     found = hubspot.notices(sampled(CRM.HUBSPOT, "association-change"))
     assert [(each.resource, each.external_id, each.kind) for each in found] == [

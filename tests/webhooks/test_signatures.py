@@ -136,6 +136,18 @@ def test_token_that_proves_nothing(made: str) -> None:
         signatures.token_claims(made, [SECRET], TokenAlgorithm.HS256, now=NOW)
 
 
+def test_token_has_one_spelling_only() -> None:
+    head, _, signature = token(CLAIMS).rpartition(".")
+    for spelt in (f"{signature[:5]}!{signature[5:]}", f"{signature[:5]}\n{signature[5:]}", f"{signature}===="):
+        with pytest.raises(NotAuthentic):
+            signatures.token_claims(f"{head}.{spelt}", [SECRET], TokenAlgorithm.HS256, now=NOW)
+
+
+def test_token_with_extensions_that_must_be_understood_proves_nothing() -> None:
+    with pytest.raises(NotAuthentic):
+        signatures.token_claims(token(CLAIMS, crit=["exp"]), [SECRET], TokenAlgorithm.HS256, now=NOW)
+
+
 def test_token_with_an_empty_secret_proves_nothing() -> None:
     for secrets in ([], [""]):
         with pytest.raises(NotAuthentic):

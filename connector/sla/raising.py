@@ -7,7 +7,7 @@ Planning is one transaction: the tasks and the word "handled" on the moves they 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from sqlalchemy.orm import Session
@@ -21,6 +21,7 @@ from connector.sla.calendars import calendar_from
 from connector.sla.followups import (
     CustomerState,
     FollowUp,
+    FollowUpSettings,
     PastTasks,
     Touch,
     followup_settings,
@@ -28,6 +29,7 @@ from connector.sla.followups import (
 )
 from connector.sla.people import People, people_from
 from connector.sla.policy import WorkClass
+from connector.sla.worktime import Calendar
 from connector.store import mirror, scores, tasks
 from connector.store.database import Database
 from connector.store.models import MoveRow, Portal, RunRow
@@ -51,12 +53,7 @@ def plan_tasks(session: Session, portal: Portal, run: RunRow, version: MethodVer
     Raises `WrongUse` for a portal setting that makes no sense.
     """
     moves = tasks.unhandled_moves(session, portal.portal_id)
-    settings = {"language": portal.language, **portal.settings, "window_days": version.method.window}
-    try:
-        wanted = followup_settings(settings, portal_id=portal.portal_id, currency=portal.currency)
-        calendar = calendar_from(settings, zone(portal.time_zone))
-    except ValueError as error:
-        raise WrongUse(f"a setting of {portal.name} is not understood: {error}") from None
+    wanted, calendar = _rules(portal, version)
     budgeted = [rule.rule for rule in wanted.playbook.cadences]
     followups = plan_followups(
         _states(session, portal.portal_id, version, moves),
@@ -70,6 +67,37 @@ def plan_tasks(session: Session, portal: Portal, run: RunRow, version: MethodVer
     )
     tasks.moves_handled(session, portal.portal_id)
     return tasks.add_planned(session, [_row(portal.portal_id, run, followup) for followup in followups])
+
+
+def plan_news(
+    session: Session, portal: Portal, run: RunRow, version: MethodVersion, customers: Sequence[int], *, now: datetime
+) -> int:
+    """Plan the tasks that the moves of some customers ask for; cadences wait for the next whole run."""
+    moves = tasks.unhandled_moves(session, portal.portal_id, customers)
+    if not moves:
+        return 0
+    wanted, calendar = _rules(portal, version)
+    followups = plan_followups(
+        _states(session, portal.portal_id, version, moves, [move.customer for move in moves]),
+        PastTasks(),
+        _people(session, portal),
+        calendar,
+        replace(wanted, playbook=replace(wanted.playbook, cadences=())),
+        now=now,
+        on=run.as_of,
+        first_run=portal.first_run_at is None,
+    )
+    tasks.moves_handled(session, portal.portal_id, customers)
+    return tasks.add_planned(session, [_row(portal.portal_id, run, followup) for followup in followups])
+
+
+def _rules(portal: Portal, version: MethodVersion) -> tuple[FollowUpSettings, Calendar]:
+    settings = {"language": portal.language, **portal.settings, "window_days": version.method.window}
+    try:
+        wanted = followup_settings(settings, portal_id=portal.portal_id, currency=portal.currency)
+        return wanted, calendar_from(settings, zone(portal.time_zone))
+    except ValueError as error:
+        raise WrongUse(f"a setting of {portal.name} is not understood: {error}") from None
 
 
 def create_tasks(
@@ -117,13 +145,17 @@ def create_tasks(
 
 
 def _states(
-    session: Session, portal_id: int, version: MethodVersion, moves: Sequence[MoveRow]
+    session: Session,
+    portal_id: int,
+    version: MethodVersion,
+    moves: Sequence[MoveRow],
+    only: Sequence[int] | None = None,
 ) -> Iterator[CustomerState]:
-    """Every scored, living customer as the playbook sees it."""
+    """Every scored, living customer as the playbook sees it, or those named."""
     work = {segment.value: WorkClass(segment.work) for segment in version.method.segments}
     moved = {move.customer: move for move in moves if move.kind == "segment"}
     opened = {move.customer: move for move in moves if move.kind == "upsell"}
-    for score, ref, manager_id in scores.living_scores(session, portal_id):
+    for score, ref, manager_id in scores.living_scores(session, portal_id, only):
         move, window = moved.get(score.customer), opened.get(score.customer)
         yield CustomerState(
             number=score.customer,

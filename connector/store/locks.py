@@ -17,16 +17,22 @@ _PATIENCE_S = 6.0
 
 
 @contextmanager
-def portal_lock(database: Database, portal_id: int, *, sleep: Callable[[float], None] = time.sleep) -> Iterator[None]:
+def portal_lock(
+    database: Database,
+    portal_id: int,
+    *,
+    wait_s: float = _PATIENCE_S,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[None]:
     """Hold the portal. Waits a few seconds (a killed holder's connection may take that long to be noticed).
 
     Raises `PortalBusy`.
     """
     keys = {"space": _NAMESPACE, "portal": portal_id}
     with database.autocommit() as connection:
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + wait_s
         while not connection.scalar(text("SELECT pg_try_advisory_lock(:space, :portal)"), keys):
-            if time.monotonic() > deadline:
+            if time.monotonic() >= deadline:
                 raise PortalBusy("another process is working on this portal: wait for it to end and repeat")
             sleep(0.2)
         try:

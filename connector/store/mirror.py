@@ -296,16 +296,12 @@ def customers_of_orders(session: Session, portal_id: int, source: OrderSource, i
     """Numbers of the customers to whom these orders count now."""
     if not ids:
         return set()
-    return set(
-        session.scalars(
-            select(OrderRow.customer).where(
-                OrderRow.portal_id == portal_id,
-                OrderRow.source == source.value,
-                OrderRow.external_id.in_(ids),
-                OrderRow.customer.is_not(None),
-            )
+    found = session.scalars(
+        select(OrderRow.customer).where(
+            OrderRow.portal_id == portal_id, OrderRow.source == source.value, OrderRow.external_id.in_(ids)
         )
-    ) - {None}
+    )
+    return {customer for customer in found if customer is not None}
 
 
 def recheck_done(session: Session, portal_id: int, kind: CustomerKind) -> None:

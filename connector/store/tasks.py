@@ -113,20 +113,24 @@ def refusals(session: Session, portal_id: int, run_id: str) -> list[dict[str, st
     return [{"customer": f"{kind}:{ext}", "field": "task", "reason": reason} for kind, ext, reason in rows]
 
 
-def unhandled_moves(session: Session, portal_id: int) -> Sequence[MoveRow]:
-    """Moves no task was considered for yet, oldest first."""
-    return session.scalars(
+def unhandled_moves(session: Session, portal_id: int, only: Sequence[int] | None = None) -> Sequence[MoveRow]:
+    """Moves no task was considered for yet, oldest first; `only` names the customers."""
+    statement = (
         select(MoveRow)
         .where(MoveRow.portal_id == portal_id, MoveRow.handled.is_(False))
         .order_by(MoveRow.as_of, MoveRow.run_id, MoveRow.customer)
-    ).all()
-
-
-def moves_handled(session: Session, portal_id: int) -> None:
-    """All moves read so far have got their tasks, in this same transaction."""
-    session.execute(
-        update(MoveRow).where(MoveRow.portal_id == portal_id, MoveRow.handled.is_(False)).values(handled=True)
     )
+    if only is not None:
+        statement = statement.where(MoveRow.customer.in_(only))
+    return session.scalars(statement).all()
+
+
+def moves_handled(session: Session, portal_id: int, only: Sequence[int] | None = None) -> None:
+    """All moves read so far have got their tasks, in this same transaction."""
+    statement = update(MoveRow).where(MoveRow.portal_id == portal_id, MoveRow.handled.is_(False)).values(handled=True)
+    if only is not None:
+        statement = statement.where(MoveRow.customer.in_(only))
+    session.execute(statement)
 
 
 def last_raised(session: Session, portal_id: int) -> dict[tuple[int, str], date]:

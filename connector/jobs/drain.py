@@ -1,0 +1,178 @@
+"""From the inbox to the cards: records that webhooks spoke of are read again and their customers scored anew.
+
+An event costs work for its customers, not for the portal: thresholds are frozen. Records leave the inbox in the
+transaction that decides scores, plan and tasks, so a kill before it repeats the reading and a kill after it leaves a
+plan, which the next drain takes up again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from adapters.contract import Adapter, FieldMap
+from adapters.records import CustomerKind, OrderSource
+from connector.deadline import NEVER, Deadline
+from connector.jobs import loop, steps
+from connector.scores import run as scoring_run
+from connector.sla import raising
+from connector.store import changes, inbox, mirror, scores
+from connector.store.database import Database
+from connector.store.inbox import Waiting
+from connector.store.models import Portal, RunRow
+from connector.wiring import Service
+from connector.writeback.apply import apply_plan
+from webhooks.deliveries import Resource
+
+_AT_ONCE = 500
+_KINDS = {Resource.CONTACT: CustomerKind.CONTACT, Resource.COMPANY: CustomerKind.COMPANY}
+_SOURCES = {Resource.DEAL: OrderSource.DEALS, Resource.ORDER: OrderSource.ORDERS}
+
+
+@dataclass(slots=True)
+class Drained:
+    """What a drain did: records looked at, customers scored again, cards written, tasks created."""
+
+    records: int = 0
+    customers: int = 0
+    written: int = 0
+    refused: int = 0
+    tasks_created: int = 0
+    finished: bool = True
+
+
+def drain_portal(service: Service, portal_id: int, deadline: Deadline = NEVER) -> Drained:
+    """Empty a portal's inbox, some hundred records at a time, until the deadline. Raises `CRMError`, `Interruption`."""
+    with service.database.session() as session:
+        name = session.get_one(Portal, portal_id).name
+    with loop.working_on(service, name) as (portal, opened):
+        drain = _Drain(service.database, portal.portal_id, opened.adapter)
+        while drain.step():
+            if deadline.over():
+                drain.done.finished = False
+                break
+        return drain.done
+
+
+class _Drain:
+    """One drain of one locked portal."""
+
+    def __init__(self, database: Database, portal_id: int, adapter: Adapter) -> None:
+        self._database = database
+        self._portal_id = portal_id
+        self._adapter = adapter
+        self.done = Drained()
+
+    def step(self) -> bool:
+        """Look at the records that wait longest; returns whether there were any."""
+        with self._database.session() as session:
+            portal = session.get_one(Portal, self._portal_id)
+            batch = inbox.waiting(session, self._portal_id, _AT_ONCE)
+            left_behind = changes.customers_planned(session, self._portal_id)
+            before = self._customers_of(session, batch)
+        if not batch and not left_behind:
+            return False
+        fields = FieldMap.from_json(portal.fields) if portal.fields else None
+        self._read(portal, batch, fields)
+        with self._database.session() as session:
+            touched = sorted({*before, *self._customers_of(session, batch), *left_behind})
+            run_id = self._decide(session, batch, touched)
+        if run_id is not None and fields is not None:
+            self._send(run_id, fields)
+        self.done.records += len(batch)
+        self.done.customers += len(touched)
+        return bool(batch)
+
+    def _read(self, portal: Portal, batch: Sequence[Waiting], fields: FieldMap | None) -> None:
+        lines = self._adapter.capabilities.order_lines and bool(portal.settings.get("order_lines", True))
+        for resource, kind in _KINDS.items():
+            ids = [one.external_id for one in batch if one.resource is resource]
+            if ids:
+                self._read_cards(kind, ids, fields)
+        for resource, source in _SOURCES.items():
+            ids = [one.external_id for one in batch if one.resource is resource]
+            if source.value in mirror.order_sources(portal):
+                with self._database.session() as session:
+                    rechecked = [
+                        external_id
+                        for kind in CustomerKind
+                        for external_id in mirror.orders_to_recheck(session, self._portal_id, source, kind)
+                    ]
+                self._read_orders(source, list(dict.fromkeys([*ids, *rechecked])), lines=lines)
+        with self._database.session() as session:
+            for kind in CustomerKind:
+                mirror.recheck_done(session, self._portal_id, kind)
+            mirror.untie(session, session.get_one(Portal, self._portal_id))
+
+    def _read_cards(self, kind: CustomerKind, ids: Sequence[str], fields: FieldMap | None) -> None:
+        found = self._adapter.customers_by_id(kind, ids, fields=fields)
+        with self._database.session() as session:
+            mirror.store_customers(session, self._portal_id, kind, found.records)
+            mirror.mark_customers_gone(session, self._portal_id, kind, found.gone)
+
+    def _read_orders(self, source: OrderSource, ids: Sequence[str], *, lines: bool) -> None:
+        if not ids:
+            return
+        found = self._adapter.orders_by_id(source, ids, lines=lines)
+        with self._database.session() as session:
+            portal = session.get_one(Portal, self._portal_id)
+            mirror.store_orders(session, portal, source, found.records)
+            mirror.mark_orders_gone(session, self._portal_id, source, found.gone)
+
+    def _customers_of(self, session: Session, batch: Sequence[Waiting]) -> set[int]:
+        """Numbers of the customers that the records are, or belong to as the mirror has it now."""
+        found: set[int] = set()
+        for resource, kind in _KINDS.items():
+            ids = [one.external_id for one in batch if one.resource is resource]
+            found |= mirror.numbers_of(session, self._portal_id, kind, ids)
+        for resource, source in _SOURCES.items():
+            ids = [one.external_id for one in batch if one.resource is resource]
+            found |= mirror.customers_of_orders(session, self._portal_id, source, ids)
+        return found
+
+    def _decide(self, session: Session, batch: Sequence[Waiting], touched: Sequence[int]) -> str | None:
+        """Scores, plan, news and the emptied inbox in one transaction; None where nothing was published yet."""
+        portal = session.get_one(Portal, self._portal_id)
+        version = scoring_run.current_version(session, portal)
+        inbox.taken(session, self._portal_id, batch)
+        if version is None or not touched:
+            return None
+        now = datetime.now(UTC)
+        moment = scoring_run.as_of_moment(portal.time_zone, None, now)
+        run = scores.start_run(session, self._portal_id, steps.new_run_id(now), "event", moment.day, now)
+        scoring_run.score_customers(session, portal, run, moment, version, touched)
+        hints = scoring_run.hints_of(version, portal.language)
+        planned = changes.make_plan(session, self._portal_id, run.run_id, hints, now, only=touched)
+        raised = raising.plan_news(session, portal, run, version, touched, now=now)
+        if not planned and not raised:
+            _drop(session, run)
+            return None
+        return run.run_id
+
+    def _send(self, run_id: str, fields: FieldMap) -> None:
+        applied = apply_plan(self._database, self._portal_id, run_id, self._adapter, fields, _quiet)
+        raised = raising.create_tasks(self._database, self._portal_id, self._adapter, _quiet)
+        self.done.written += applied.written
+        self.done.refused += applied.refused
+        self.done.tasks_created += raised.created
+        with self._database.session() as session:
+            run = session.get_one(RunRow, (self._portal_id, run_id))
+            run.state = "done" if not applied.refused else "done_with_refusals"
+            run.finished_at = datetime.now(UTC)
+            run.counts = {
+                "written": applied.written,
+                "refused": applied.refused,
+                "tasks_created": raised.created,
+            }
+
+
+def _drop(session: Session, run: RunRow) -> None:
+    """A run that changes nothing is no run: most events are echoes and changes that scores do not depend on."""
+    session.delete(run)
+
+
+def _quiet(_: int) -> None:
+    """No progress is shown."""

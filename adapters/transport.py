@@ -127,11 +127,17 @@ class Counters:
                 self.requests += 1
 
 
+def _unwatched(label: str, status: str, seconds: float) -> None:
+    """Nobody wants to know."""
+
+
 class Transport:
     """Sends calls. Safe to share between threads; one per portal and process.
 
     `patience` bounds in seconds how long one call may wait for budgets and retries: a command line is
-    patient, a background job gives its place back instead (`RateLimited` with `retry_after`).
+    patient, a background job gives its place back instead (`RateLimited` with `retry_after`). `watch` is told of
+    each request its label, the kind of answer (`2xx`, `429` for any that told us to slow down, `none`) and the seconds
+    it took.
     """
 
     def __init__(
@@ -142,6 +148,7 @@ class Transport:
         attempts: int = 6,
         timeout: tuple[float, float] = (5.0, 65.0),
         in_flight: int = 8,
+        watch: Callable[[str, str, float], None] = _unwatched,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -150,6 +157,7 @@ class Transport:
         self._patience = patience
         self._attempts = attempts
         self._timeout = timeout
+        self._watch = watch
         self._sleep = sleep
         self._clock = clock
         self._session = requests.Session()
@@ -203,6 +211,9 @@ class Transport:
         started = self._clock()
         try:
             answer = self._exchange(call, dialect, token)
+        except Interrupted:
+            self._watch(call.label or call.path, "none", self._clock() - started)
+            raise
         finally:
             dialect.budget.answer(call.lane, grant)
         log.debug(
@@ -214,6 +225,8 @@ class Transport:
         )
         dialect.learn(call, answer)
         fault = dialect.fault(call, answer)
+        kind = "429" if isinstance(fault, RateLimited) else f"{answer.status // 100}xx"
+        self._watch(call.label or call.path, kind, self._clock() - started)
         if isinstance(fault, RateLimited):
             self.counters.count(throttled=True)
             dialect.budget.pause(call.lane, fault.retry_after or 1.0, fault.operation)

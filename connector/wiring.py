@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from adapters.contract import Adapter, PortalAccess
@@ -20,6 +21,7 @@ from connector.secrets import Vault, vault_of
 from connector.store.budgets import SharedStates
 from connector.store.database import Database, open_database
 from connector.store.models import Portal
+from connector.store.requests import RequestLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,19 @@ class OpenPortal:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The assembled service. `sleep` is what calls wait with; one that raises cuts a wait short."""
+    """The assembled service. `sleep` is what calls wait with; one that raises cuts a wait short.
+
+    `patience_s` and `attempts` bound how long one call to a CRM waits and how often it is tried, `lock_wait_s` how
+    long a portal is waited for that somebody else works on: people are patient, background jobs give way.
+    """
 
     config: Config
     database: Database
     vault: Vault
     sleep: Callable[[float], None] = time.sleep
+    patience_s: float = 1800.0
+    attempts: int = 6
+    lock_wait_s: float = 6.0
 
     def access_of(self, portal: Portal) -> PortalAccess:
         """The stored way into a portal; raises `WrongUse` after a disconnect."""
@@ -47,27 +56,33 @@ class Service:
         return access_from_input(CRM(portal.crm), url=kept["url"], token=kept["token"])
 
     @contextmanager
-    def open(self, access: PortalAccess, *, attempts: int = 6) -> Iterator[OpenPortal]:
-        """Call a portal for a while, each call at most `attempts` times.
+    def open(
+        self, access: PortalAccess, *, attempts: int | None = None, portal_id: int | None = None
+    ) -> Iterator[OpenPortal]:
+        """Call a portal for a while, each call at most `attempts` times; `portal_id` has its requests counted.
 
         Raises `HostRefused` for an address that may not be called.
         """
         hosts = HostPolicy(self.config.allowed_crm_hosts)
         hosts.check(access.crm, access.base_url)
-        transport = Transport(hosts, attempts=attempts, sleep=self.sleep)
-        states = SharedStates(self.database, budget_key(access))
-        try:
+        with ExitStack() as leaving:
+            limits: dict[str, Any] = {"patience": self.patience_s, "attempts": attempts or self.attempts}
+            if portal_id is not None:
+                log = RequestLog(self.database, portal_id)
+                leaving.callback(log.close)
+                limits["watch"] = log.note
+            transport = Transport(hosts, sleep=self.sleep, **limits)
+            leaving.callback(transport.close)
+            states = SharedStates(self.database, budget_key(access))
+            leaving.callback(states.close)
             yield OpenPortal(open_portal(access, transport, states), transport.counters)
-        finally:
-            transport.close()
-            states.close()
 
 
 @contextmanager
-def assemble(config: Config) -> Iterator[Service]:
+def assemble(config: Config, *, pool_size: int = 8) -> Iterator[Service]:
     """The service on a database with the right schema. Raises `DatabaseAway`, `SchemaBehind`, `Misconfigured`."""
     vault = vault_of(config)
-    database = open_database(config)
+    database = open_database(config, pool_size=pool_size)
     try:
         database.ensure_schema()
         yield Service(config, database, vault)

@@ -16,24 +16,10 @@ from sqlalchemy.orm import Session
 
 from adapters.contract import Outcome, OwnWrites
 from adapters.records import CustomerKind, CustomerRef, ScoreChange
+from connector.store.card_diff import COUNTED, DIFFERENCES
 from connector.store.card_values import from_json, to_json
 from connector.store.copying import copy_into_temp
 from connector.store.models import ChangeRow, CustomerRow
-
-_KEYS = (
-    "r",
-    "f",
-    "m",
-    "code",
-    "segment",
-    "segment_previous",
-    "method",
-    "quality",
-    "churn_risk",
-    "upsell",
-    "hint",
-)
-"""Fields that decide whether a card is written; `updated_at` goes along and is no difference by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +64,7 @@ def make_plan(
         these, keys["only"] = " WHERE d.customer = ANY(:only)", list(only)
     sql = (
         "INSERT INTO changes (portal_id, run_id, customer, values, before)"
-        f" SELECT :portal, :run, d.customer, d.values || CAST(:stamp AS jsonb), d.before FROM ({_DIFF}) d{these}"
+        f" SELECT :portal, :run, d.customer, d.values || CAST(:stamp AS jsonb), d.before FROM ({DIFFERENCES}) d{these}"
         " ON CONFLICT (portal_id, run_id, customer) DO NOTHING"
     )
     return int(session.execute(text(sql), keys).rowcount)  # type: ignore[attr-defined]
@@ -90,7 +76,7 @@ def preview(
     """The first cards of the plan that would be made now: (customer, values, before)."""
     rows = session.execute(
         text(
-            f"SELECT c.kind, c.external_id, d.values, d.before FROM ({_DIFF}) d"
+            f"SELECT c.kind, c.external_id, d.values, d.before FROM ({DIFFERENCES}) d"
             " JOIN customers c ON c.portal_id = :portal AND c.number = d.customer ORDER BY d.customer LIMIT :limit"
         ),
         {"portal": portal_id, "hints": json.dumps(dict(hints)), "limit": limit},
@@ -100,19 +86,16 @@ def preview(
 
 def plan_size(session: Session, portal_id: int, hints: Mapping[str, str]) -> PlanSize:
     """The size of the plan that would be made now."""
-    row = session.execute(
+    row = session.execute(text(COUNTED), {"portal": portal_id, "hints": json.dumps(dict(hints))}).one()
+    scored, labelled = session.execute(
         text(
-            "SELECT count(*), count(*) FILTER (WHERE c.kind = 'contact'), count(*) FILTER (WHERE c.kind = 'company'),"
-            " coalesce(sum((SELECT count(*) FROM jsonb_object_keys(d.values))), 0),"
-            " count(*) FILTER (WHERE d.before -> 'segment' IS NOT NULL AND d.values ? 'segment'"
-            " AND jsonb_typeof(d.before -> 'segment') <> 'null'),"
-            " (SELECT count(*) FROM customers k WHERE k.portal_id = :portal AND k.card ? 'segment' AND NOT k.gone),"
-            " (SELECT count(*) FROM scores s WHERE s.portal_id = :portal)"
-            f" FROM ({_DIFF}) d JOIN customers c ON c.portal_id = :portal AND c.number = d.customer"
+            "SELECT (SELECT count(*) FROM scores s WHERE s.portal_id = :portal),"
+            " (SELECT count(*) FROM customers k WHERE k.portal_id = :portal AND k.card ? 'segment' AND NOT k.gone)"
         ),
-        {"portal": portal_id, "hints": json.dumps(dict(hints))},
+        {"portal": portal_id},
     ).one()
-    return PlanSize(*(int(value) for value in row))
+    cards, contacts, companies, fields, resegmented = map(int, row)
+    return PlanSize(cards, contacts, companies, fields, resegmented, labelled=int(labelled), scored=int(scored))
 
 
 def scored_living(session: Session, portal_id: int) -> int:
@@ -295,27 +278,6 @@ def forget_older(session: Session, portal_id: int, before: datetime) -> int:
 def _stamp(moment: datetime) -> dict[str, str]:
     return {"stamp": json.dumps(to_json({"updated_at": moment}))}
 
-
-_DESIRED = """
-SELECT s.customer, jsonb_build_object(
-  'r', s.r, 'f', s.f, 'm', trim_scale(s.m)::text, 'code', s.code, 'segment', s.segment,
-  'segment_previous', s.segment_previous, 'method', s.method, 'quality', s.quality,
-  'churn_risk', s.churn_risk, 'upsell', s.upsell, 'hint', CAST(:hints AS jsonb) -> s.segment) AS wanted
-FROM scores s WHERE s.portal_id = :portal
-"""
-
-_DIFF = f"""
-SELECT w.customer, x.values, x.before
-FROM ({_DESIRED}) w
-JOIN customers c ON c.portal_id = :portal AND c.number = w.customer AND c.seen AND NOT c.gone AND c.is_buyer
-CROSS JOIN LATERAL (
-  SELECT jsonb_object_agg(k.key, w.wanted -> k.key) AS values,
-         jsonb_object_agg(k.key, c.card -> k.key) || jsonb_build_object('updated_at', c.card -> 'updated_at') AS before
-  FROM unnest(ARRAY[{", ".join(f"'{key}'" for key in _KEYS)}]) AS k(key)
-  WHERE NULLIF(w.wanted -> k.key, 'null'::jsonb) IS DISTINCT FROM NULLIF(c.card -> k.key, 'null'::jsonb)
-) x
-WHERE x.values IS NOT NULL
-"""
 
 _UNDO = """
 INSERT INTO changes (portal_id, run_id, customer, values, before)

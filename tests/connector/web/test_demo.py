@@ -40,8 +40,10 @@ def stage(monkeypatch):
         @contextmanager
         def sandbox(self):
             self.done.append("start")
-            yield OFFERS
-            self.done.append("stop")
+            try:
+                yield OFFERS
+            finally:
+                self.done.append("stop")
 
         def connect(self, service, crm, name, *, url, token):
             self.hosts = service.config.allowed_crm_hosts

@@ -1,6 +1,6 @@
 """SQL of the difference between the scores and what the cards hold: one row for every card that differs.
 
-Values are compared as text, field by field, so that cards which hold the right values cost nothing but the look;
+Values are compared field by field, so that cards which hold the right values cost nothing but the look;
 JSON is built for the others only.
 """
 
@@ -9,25 +9,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 _WANTED: Mapping[str, tuple[str, str]] = {
-    "r": ("s.r::text", "s.r::text"),
-    "f": ("s.f::text", "s.f::text"),
+    "r": ("to_jsonb(s.r)", "s.r::text"),
+    "f": ("to_jsonb(s.f)", "s.f::text"),
     "m": ("trim_scale(s.m)::text", "'\"' || trim_scale(s.m) || '\"'"),
     "code": ("s.code", "to_json(s.code)::text"),
     "segment": ("s.segment", "to_json(s.segment)::text"),
     "segment_previous": ("s.segment_previous", "to_json(s.segment_previous)::text"),
     "method": ("s.method", "to_json(s.method)::text"),
-    "quality": ("s.quality::text", "s.quality::text"),
+    "quality": ("to_jsonb(s.quality)", "s.quality::text"),
     "churn_risk": ("s.churn_risk::text", "s.churn_risk::text"),
     "upsell": ("s.upsell::text", "s.upsell::text"),
     "hint": ("h.hint", "to_json(h.hint)::text"),
 }
-"""Field → what it should hold, as `card ->> field` shows it and as JSON."""
+"""Field → what it should hold, as it is compared and as JSON text."""
+_NUMBERS = ("r", "f", "quality")
+"""Compared as JSON, for which 5 and 5.0 are the same; the others as `card ->> field`."""
 STAMP = "updated_at"
 """Goes along with a difference, and is none by itself."""
 
 
 def _differs(key: str) -> str:
-    return f"c.card ->> '{key}' IS DISTINCT FROM {_WANTED[key][0]}"
+    look = "->" if key in _NUMBERS else "->>"
+    return f"c.card {look} '{key}' IS DISTINCT FROM {_WANTED[key][0]}"
 
 
 def _json(members: Iterable[str]) -> str:

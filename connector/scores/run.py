@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from connector.errors import WrongUse
 from connector.store import portals, scores
 from connector.store.mirror import Weight
 from connector.store.models import UNIT_PLACES, MethodRow, Portal, RunRow
+from connector.store.score_arrays import ScoreArrays, store_scores
 from scoring.errors import ScoringError, UnknownMethod
 from scoring.features import Summary, summarise_chunks
 from scoring.frames import Customers, Orders
@@ -91,8 +91,8 @@ def score_portal(session: Session, portal: Portal, run: RunRow, moment: Moment, 
     quality = assess(tally.facts(summary, flags))
     portal.method = version.label
     run.method = version.label
-    rows = _score_rows(customers, summary, quality)
-    scored, moved = scores.store_scores(session, portal.portal_id, run, version.label, rows)
+    found = _score_arrays(customers, summary, quality)
+    scored, moved = store_scores(session, portal.portal_id, run, version.label, found)
     return Scored(version, published, weak, scored, moved, _sizes(customers))
 
 
@@ -111,9 +111,9 @@ def score_customers(
     summary = summarise_chunks(chunks, as_of=moment.number, window=version.method.window)
     quality = assess(tally.facts(summary, flags))
     named = replace(summary, number=numbers[summary.number])
-    found = _score_rows(apply(version, named), named, quality)
+    found = _score_arrays(apply(version, named), named, quality)
     run.method = version.label
-    scored, _ = scores.store_scores(session, portal.portal_id, run, version.label, found, only=numbers.tolist())
+    scored, _ = store_scores(session, portal.portal_id, run, version.label, found, only=numbers.tolist())
     return scored
 
 
@@ -258,29 +258,27 @@ class _Tally:
             into[numbers] += counts.astype(np.int32)
 
 
-def _score_rows(customers: Customers, summary: Summary, quality: Quality) -> Iterator[Sequence[Any]]:
-    """Rows for the store, in the order of its columns."""
+def _score_arrays(customers: Customers, summary: Summary, quality: Quality) -> ScoreArrays:
+    """The same for the store."""
     history = summary.history
-    totals = history.orders_total.tolist() if history is not None else []
-    columns = zip(
-        customers.number.tolist(),
-        customers.recency.tolist(),
-        customers.frequency.tolist(),
-        customers.monetary.tolist(),
-        customers.cell.tolist(),
-        customers.segment.tolist(),
-        quality.score.tolist(),
-        quality.causes.tolist(),
-        customers.churn_risk.tolist(),
-        customers.upsell.tolist(),
-        totals,
-        summary.last_day.tolist(),
-        strict=True,
+    if history is None:
+        raise WrongUse("the store keeps totals of the summary's history")
+    return ScoreArrays(
+        customer=customers.number,
+        r=customers.recency,
+        f=customers.frequency,
+        m=customers.monetary,
+        cell=customers.cell,
+        segment=customers.segment,
+        quality=quality.score,
+        causes=quality.causes,
+        churn_risk=customers.churn_risk,
+        upsell=customers.upsell,
+        orders_total=history.orders_total,
+        last_day=summary.last_day,
+        codes=customers.codes,
+        segments=customers.segments,
     )
-    codes, segments = customers.codes, customers.segments
-    for number, r, f, m, cell, segment, score, causes, churn, upsell, total, last in columns:
-        money = Decimal(m).scaleb(-2)
-        yield (number, r, f, money, codes[cell], segments[segment], score, causes, churn, upsell, total, last)
 
 
 def _sizes(customers: Customers) -> dict[str, int]:

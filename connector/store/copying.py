@@ -14,7 +14,8 @@ from connector.store.database import raw
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": None})
 _CHUNK_ROWS = 2000
-_ANALYZE_FROM = 5000
+ANALYZE_FROM = 5000
+"""Rows from which on a filled table is worth statistics."""
 
 
 def copy_into_temp(
@@ -25,13 +26,7 @@ def copy_into_temp(
     What an earlier call of the same transaction left there goes first. `columns` are (name, SQL type). Values may be
     None, str, int, bool, Decimal, aware datetime, dict or list (JSON); PostgreSQL's text has no NUL, so it is left out.
     """
-    session.execute(text("SET LOCAL client_min_messages = warning"))
-    body = ", ".join(f"{name} {kind}" for name, kind in columns)
-    session.execute(text(f"CREATE TEMP TABLE IF NOT EXISTS {table} ({body}) ON COMMIT DELETE ROWS"))
-    filled: set[str] = session.info.setdefault("filled", set())
-    if table in filled:
-        session.execute(text(f"TRUNCATE {table}"))
-    filled.add(table)
+    emptied(session, table, columns)
     count = 0
     names = ", ".join(name for name, _ in columns)
     with raw(session).cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN".encode()) as copy:
@@ -44,9 +39,20 @@ def copy_into_temp(
                 lines.clear()
         if lines:
             copy.write("\n".join(lines) + "\n")
-    if count >= _ANALYZE_FROM:
+    if count >= ANALYZE_FROM:
         session.execute(text(f"ANALYZE {table}"))
     return count
+
+
+def emptied(session: Session, table: str, columns: Sequence[tuple[str, str]]) -> None:
+    """Make a temporary table, or take out what an earlier use in the same transaction left there."""
+    session.execute(text("SET LOCAL client_min_messages = warning"))
+    body = ", ".join(f"{name} {kind}" for name, kind in columns)
+    session.execute(text(f"CREATE TEMP TABLE IF NOT EXISTS {table} ({body}) ON COMMIT DELETE ROWS"))
+    filled: set[str] = session.info.setdefault("filled", set())
+    if table in filled:
+        session.execute(text(f"TRUNCATE {table}"))
+    filled.add(table)
 
 
 def _field(value: Any) -> str:

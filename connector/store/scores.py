@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -13,45 +13,14 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from adapters.records import CustomerKind, CustomerRef
-from connector.store.copying import copy_into_temp
-from connector.store.database import raw
+from connector.store.binary import read_records
 from connector.store.models import CustomerRow, MethodRow, RunRow, ScoreRow
 
-_HEADER = 19  # signature 11, flags 4, length of the extension 4
-_INT = ">i4"
-_ORDER_RECORD = np.dtype(
-    [
-        ("fields", ">i2"),
-        ("l1", _INT),
-        ("customer", _INT),
-        ("l2", _INT),
-        ("day", _INT),
-        ("l3", _INT),
-        ("units", ">i8"),
-        ("l4", _INT),
-        ("weight", ">i2"),
-    ]
-)
-_CUSTOMER_RECORD = np.dtype([("fields", ">i2"), ("l1", _INT), ("number", _INT), ("l2", _INT), ("flags", ">i2")])
+_ORDER_COLUMNS = (("customer", "integer"), ("day", "integer"), ("units", "bigint"), ("weight", "smallint"))
+_FLAG_COLUMNS = (("number", "integer"), ("flags", "smallint"))
 
 SCORABLE, MANAGER_MISSING, MANAGER_INACTIVE = 1, 2, 4
 """Bits of `customer_flags`."""
-
-_SCORE_COLUMNS = (
-    ("customer", "integer"),
-    ("r", "integer"),
-    ("f", "integer"),
-    ("m", "numeric"),
-    ("code", "text"),
-    ("segment", "text"),
-    ("quality", "smallint"),
-    ("causes", "integer"),
-    ("churn_risk", "boolean"),
-    ("upsell", "boolean"),
-    ("orders_total", "integer"),
-    ("last_day", "integer"),
-)
-_VALUES = ("r", "f", "m", "code", "segment", "method", "quality", "churn_risk", "upsell")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +50,20 @@ def read_orders(
     """
     these = "" if only is None else " AND customer = ANY(%s)"
     sql = (
-        "COPY (SELECT customer, day, units, weight FROM orders WHERE portal_id = %s AND customer IS NOT NULL"
-        f" AND day <= %s AND at <= %s{these} ORDER BY customer, day) TO STDOUT (FORMAT BINARY)"
+        "SELECT customer, day, units, weight FROM orders WHERE portal_id = %s AND customer IS NOT NULL"
+        f" AND day <= %s AND at <= %s{these} ORDER BY customer, day"
     )
     params: tuple[Any, ...] = (portal_id, last_day, not_after)
     if only is not None:
         params = (*params, list(only))
-    rest: NDArray[Any] = np.empty(0, _ORDER_RECORD)
-    for records in _binary_records(session, sql, params, _ORDER_RECORD, chunk_bytes):
-        joined = np.concatenate([rest, records]) if len(rest) else records
+    rest: NDArray[Any] | None = None
+    for records in read_records(session, sql, params, _ORDER_COLUMNS, chunk_bytes=chunk_bytes):
+        joined = np.concatenate([rest, records]) if rest is not None and len(rest) else records
         cut = int(np.searchsorted(joined["customer"], joined["customer"][-1], side="left"))
         if cut:
             yield _order_rows(joined[:cut])
         rest = joined[cut:].copy()
-    if len(rest):
+    if rest is not None and len(rest):
         yield _order_rows(rest)
 
 
@@ -102,8 +71,8 @@ def customer_flags(session: Session, portal_id: int) -> NDArray[np.int16]:
     """For each customer number: `SCORABLE` (living, read, a buyer) and what is wrong with its manager."""
     size = session.scalar(text("SELECT next_number FROM portals WHERE portal_id = :p"), {"p": portal_id}) or 0
     flags = np.zeros(size, np.int16)
-    sql = f"COPY (SELECT {_FLAGS} WHERE c.portal_id = %s) TO STDOUT (FORMAT BINARY)"
-    for records in _binary_records(session, sql, (portal_id,), _CUSTOMER_RECORD, 4 << 20):
+    query = f"SELECT {_FLAGS} WHERE c.portal_id = %s"
+    for records in read_records(session, query, (portal_id,), _FLAG_COLUMNS):
         flags[records["number"].astype(np.int64)] = records["flags"]
     return flags
 
@@ -116,37 +85,6 @@ def flags_of(session: Session, portal_id: int, numbers: NDArray[np.int64]) -> ND
     )
     found: dict[int, int] = {row[0]: row[1] for row in rows}
     return np.array([found.get(number, 0) for number in numbers.tolist()], np.int16)
-
-
-def store_scores(
-    session: Session,
-    portal_id: int,
-    run: RunRow,
-    method: str,
-    rows: Iterable[Sequence[Any]],
-    *,
-    only: Sequence[int] | None = None,
-) -> tuple[int, int]:
-    """Replace the portal's scores by `rows` (in `_SCORE_COLUMNS` order); returns (scored, moved between segments).
-
-    `only` names the customers whose scores are replaced; None replaces all.
-
-    Rows whose values did not change are untouched. What moved is kept in `moves`; a customer scored for the first
-    time has not moved.
-    """
-    scored = copy_into_temp(session, "incoming_scores", _SCORE_COLUMNS, rows)
-    keys = {"portal": portal_id, "run": run.run_id, "method": method, "now": run.started_at, "as_of": run.as_of}
-    moved = _rows(session, _MOVES, keys)
-    _rows(session, _UPSELL_TURNED, keys)
-    _rows(session, _UPSERT_SCORES, keys)
-    these = "" if only is None else " AND s.customer = ANY(:only)"
-    _rows(
-        session,
-        f"DELETE FROM scores s WHERE s.portal_id = :portal{these}"
-        " AND NOT EXISTS (SELECT FROM incoming_scores i WHERE i.customer = s.customer)",
-        keys if only is None else {**keys, "only": list(only)},
-    )
-    return scored, moved
 
 
 def segment_sizes(session: Session, portal_id: int) -> dict[str, int]:
@@ -241,32 +179,6 @@ def _order_rows(records: NDArray[Any]) -> OrderRows:
     )
 
 
-def _binary_records(
-    session: Session, sql: str, params: tuple[Any, ...], dtype: np.dtype[Any], chunk_bytes: int
-) -> Iterator[NDArray[Any]]:
-    """Fixed-width rows of a binary COPY as structured arrays. No column may be null."""
-    buffer = bytearray()
-    skip = _HEADER
-    with raw(session).cursor() as cursor, cursor.copy(sql.encode(), params) as copy:
-        for piece in copy:
-            buffer += piece
-            if len(buffer) < chunk_bytes:
-                continue
-            usable = (len(buffer) - skip) // dtype.itemsize * dtype.itemsize
-            if usable <= 0:
-                continue
-            yield np.frombuffer(bytes(buffer[skip : skip + usable]), dtype)
-            del buffer[: skip + usable]
-            skip = 0
-    usable = (len(buffer) - skip) // dtype.itemsize * dtype.itemsize
-    if usable > 0:
-        yield np.frombuffer(bytes(buffer[skip : skip + usable]), dtype)
-
-
-def _rows(session: Session, sql: str, keys: dict[str, Any]) -> int:
-    return int(session.execute(text(sql), keys).rowcount)  # type: ignore[attr-defined]
-
-
 _FLAGS = """
 c.number, ((c.seen AND NOT c.gone AND c.is_buyer)::int * 1 + (c.manager_id IS NULL)::int * 2
  + (c.manager_id IS NOT NULL AND m.active IS NOT TRUE)::int * 4)::smallint AS flags
@@ -282,39 +194,4 @@ SET settled_at = :now,
     ) THEN 'written' ELSE 'superseded' END
 FROM customers c
 WHERE h.portal_id = :portal AND h.state = 'planned' AND c.portal_id = :portal AND c.number = h.customer
-"""
-
-_MOVES = """
-INSERT INTO moves (portal_id, customer, run_id, kind, as_of, was, now, method)
-SELECT :portal, s.customer, :run, 'segment', :as_of, s.segment, i.segment, :method
-FROM incoming_scores i JOIN scores s ON s.portal_id = :portal AND s.customer = i.customer
-WHERE s.segment <> i.segment AND split_part(s.method, '@', 1) = split_part(:method, '@', 1)
-ON CONFLICT DO NOTHING
-"""
-
-_UPSELL_TURNED = """
-INSERT INTO moves (portal_id, customer, run_id, kind, as_of, was, now, method)
-SELECT :portal, s.customer, :run, 'upsell', :as_of, 'no', 'yes', :method
-FROM incoming_scores i JOIN scores s ON s.portal_id = :portal AND s.customer = i.customer
-WHERE i.upsell AND NOT s.upsell AND split_part(s.method, '@', 1) = split_part(:method, '@', 1)
-ON CONFLICT DO NOTHING
-"""
-
-_NAMES = ", ".join(name for name, _ in _SCORE_COLUMNS)
-_INCOMING = ", ".join(f"i.{name}" for name, _ in _SCORE_COLUMNS)
-_CHANGED = (
-    f"({', '.join(f't.{name}' for name in _VALUES)}) IS DISTINCT FROM"
-    f" ({', '.join(f'excluded.{name}' for name in _VALUES)})"
-)
-_UPSERT_SCORES = f"""
-INSERT INTO scores AS t (portal_id, method, changed_at, run_id, {_NAMES})
-SELECT :portal, :method, :now, :run, {_INCOMING} FROM incoming_scores i
-ON CONFLICT (portal_id, customer) DO UPDATE SET
-  segment_previous = CASE WHEN t.segment <> excluded.segment THEN t.segment ELSE t.segment_previous END,
-  {", ".join(f"{name} = excluded.{name}" for name, _ in _SCORE_COLUMNS if name != "customer")},
-  method = excluded.method,
-  changed_at = CASE WHEN {_CHANGED} THEN excluded.changed_at ELSE t.changed_at END,
-  run_id = CASE WHEN {_CHANGED} THEN excluded.run_id ELSE t.run_id END
-WHERE {_CHANGED} OR (t.causes, t.orders_total, t.last_day)
-  IS DISTINCT FROM (excluded.causes, excluded.orders_total, excluded.last_day)
 """

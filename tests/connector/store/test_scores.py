@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from adapters.records import Manager
 from connector.store import mirror, scores
 from connector.store.models import RunRow
+from connector.store.score_arrays import ScoreArrays, store_scores
 from tests.connector.factories import (
     at,
     company,
@@ -25,11 +25,17 @@ from tests.connector.factories import (
 
 NOW = at("2026-03-01 10:00")
 LAST_DAY = 20_513  # 2026-03-01
+SEGMENTS = ("vip", "loyal", "at_risk", "sleeping", "champion", "lost")
 MOVES = "SELECT customer, kind, was, now FROM moves WHERE run_id = :run ORDER BY customer, kind"
 
 
 def row(customer, segment="vip", *, r=5, upsell=False, causes=0):
-    return (customer, r, 2, Decimal("12.50"), "555", segment, 90, causes, False, upsell, 2, LAST_DAY)
+    return (customer, r, 2, 1250, 0, SEGMENTS.index(segment), 90, causes, False, upsell, 2, LAST_DAY)
+
+
+def arrays(*found):
+    columns = np.array(found, np.int64).reshape(-1, 12).T
+    return ScoreArrays(*columns, codes=("555",), segments=SEGMENTS)
 
 
 def run_of(session, portal, run_id, at_=NOW):
@@ -38,7 +44,8 @@ def run_of(session, portal, run_id, at_=NOW):
 
 def store(database, portal, run_id, *found, method="sales5@1", at_=NOW):
     with database.session() as session:
-        return scores.store_scores(session, portal.portal_id, run_of(session, portal, run_id, at_), method, iter(found))
+        run = run_of(session, portal, run_id, at_)
+        return store_scores(session, portal.portal_id, run, method, arrays(*found))
 
 
 def read(database, portal, last_day=LAST_DAY, not_after=NOW, **more):
@@ -157,7 +164,7 @@ def test_storing_the_same_scores_twice_touches_no_row(database, portal):
     with database.session() as session:
         run = run_of(session, portal, "r1")
         for _ in range(2):
-            assert scores.store_scores(session, portal.portal_id, run, "sales5@1", [row(0), row(1)]) == (2, 0)
+            assert store_scores(session, portal.portal_id, run, "sales5@1", arrays(row(0), row(1))) == (2, 0)
     before = rows(database, "SELECT xmin::text, changed_at, run_id FROM scores ORDER BY customer")
     store(database, portal, "r2", row(0), row(1), at_=NOW + timedelta(days=1))
     assert rows(database, "SELECT xmin::text, changed_at, run_id FROM scores ORDER BY customer") == before

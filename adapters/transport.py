@@ -20,6 +20,7 @@ from urllib.request import getproxies
 import orjson
 import requests
 import tenacity
+import urllib3
 from requests.adapters import HTTPAdapter
 
 from adapters.budget import Budget
@@ -36,6 +37,8 @@ from adapters.records import CRM
 
 log = logging.getLogger("rfm.http")
 _CONNECTIONS = 16
+_PART = 1 << 16
+_LARGEST = 64 << 20  # bytes: far above the largest page of any vendor
 _ATTEMPTS_WHEN_LIMITED = 60  # others may use up an account's quota for long
 
 
@@ -261,16 +264,32 @@ class Transport:
                 timeout=self._timeout,
                 allow_redirects=False,
                 proxies=_proxies(signed.url),
+                stream=True,
             )
-        except (
-            requests.ConnectionError,
-            requests.Timeout,
-            requests.exceptions.ChunkedEncodingError,
-        ) as error:
+            content = _whole(response, within=2 * self._timeout[1])
+        except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError, TimeoutError) as error:
             raise Interrupted(f"{dialect.crm.value} did not answer ({type(error).__name__})") from None
         except requests.RequestException as error:
             raise Interrupted(f"the call to {dialect.crm.value} broke ({type(error).__name__})") from None
-        return Answer(response.status_code, response.headers, response.content)
+        return Answer(response.status_code, response.headers, content)
+
+
+def _whole(response: requests.Response, *, within: float) -> bytes:
+    """The body, as it comes in; one that is endless or drips for longer than `within` seconds is given up.
+
+    A time-out of the socket only bounds the wait for the next byte. Raises `Malformed`, `TimeoutError` and what
+    urllib3 raises.
+    """
+    until = time.monotonic() + within
+    body = bytearray()
+    with response:
+        while part := response.raw.read1(_PART, decode_content=True):
+            body += part
+            if len(body) > _LARGEST:
+                raise Malformed(f"the answer is larger than {_LARGEST >> 20} MB", status=response.status_code)
+            if time.monotonic() > until:
+                raise TimeoutError
+    return bytes(body)
 
 
 def _proxies(url: str) -> dict[str, str]:

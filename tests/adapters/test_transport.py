@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from io import BytesIO
 
 import pytest
 import requests
+from urllib3 import HTTPResponse
 
 from adapters.budget import Budget, LocalStates, Rolling
 from adapters.errors import (
@@ -52,6 +54,7 @@ class Vendor:
     url: str = f"https://api.hubapi.com/{SECRET}"
     sent: list[tuple[str, str, dict]] = field(default_factory=list)
     learned: int = 0
+    body: bytes = b'{"ok": true}'
 
     def __post_init__(self):
         self.budget = Budget({"core": Rolling(self.limit, 1.0)}, LocalStates(self.clock))
@@ -88,7 +91,7 @@ class Vendor:
             raise turn
         response = requests.Response()
         response.status_code = turn
-        response._content = b'{"ok": true}'
+        response.raw = HTTPResponse(BytesIO(self.body), preload_content=False)
         return response
 
 
@@ -235,6 +238,35 @@ def test_a_body_is_json_and_a_form_stays_a_form():
 def test_an_answer_that_is_not_json_is_malformed():
     with pytest.raises(Malformed):
         Answer(200, {}, b"<html>").json()
+
+
+class Dripping(BytesIO):
+    """A body that comes byte by byte, ten seconds apart."""
+
+    passed = 0.0
+
+    def read1(self, size=-1, /):
+        """The next byte."""
+        Dripping.passed += 10
+        return super().read1(1)
+
+
+def test_an_endless_answer_is_given_up_before_it_fills_the_memory(monkeypatch):
+    monkeypatch.setattr("adapters.transport._LARGEST", 1000)
+    transport, vendor, _ = bench(body=b"[" * 100_000)
+    with pytest.raises(Malformed, match="larger"):
+        transport.send(READ, vendor)
+    assert transport.counters.requests == 1
+
+
+def test_an_answer_that_drips_is_given_up(monkeypatch):
+    monkeypatch.setattr("tests.adapters.test_transport.BytesIO", Dripping)
+    monkeypatch.setattr("adapters.transport.time.monotonic", lambda: Dripping.passed)
+    transport, vendor, _ = bench(body=b"[" * 100)
+    with pytest.raises(Interrupted, match="did not answer"):
+        transport.send(WRITE, vendor)
+    assert len(vendor.sent) == 1
+    assert Dripping.passed < 200
 
 
 # --- secrets -------------------------------------------------------------------------------------------------------

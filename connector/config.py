@@ -56,6 +56,13 @@ class Config:
             raise Misconfigured(f"PUBLIC_URL is https, so these settings must be set: {', '.join(missing)}")
 
 
+def _is_url(text: str) -> bool:
+    try:
+        return urlsplit(text).scheme in {"http", "https"}
+    except ValueError:
+        return False
+
+
 def from_environment(environ: Mapping[str, str]) -> Config:
     """The settings in `environ`. Raises `Misconfigured` naming every wrong one, not only the first."""
     problems: list[str] = []
@@ -67,7 +74,7 @@ def from_environment(environ: Mapping[str, str]) -> Config:
     if level not in _LEVELS:
         problems.append(f"LOG_LEVEL must be one of {', '.join(_LEVELS)}")
     port_text = text("PORT") or "8000"
-    port = int(port_text) if port_text.isdigit() and int(port_text) < 65536 else -1
+    port = int(port_text) if port_text.isdecimal() and int(port_text) < 65536 else -1
     if port < 0:
         problems.append("PORT must be a number below 65536")
     database_url = text("DATABASE_URL")
@@ -76,7 +83,7 @@ def from_environment(environ: Mapping[str, str]) -> Config:
     problems.extend(
         f"{name} must begin with https://"
         for name in ("PUBLIC_URL", "HUBSPOT_API_URL", *_OAUTH_URLS)
-        if text(name) and urlsplit(text(name) or "").scheme not in {"http", "https"}
+        if text(name) and not _is_url(text(name) or "")
     )
     for vendor in ("HUBSPOT", "BITRIX24", "AMOCRM"):
         names = (f"{vendor}_CLIENT_ID", f"{vendor}_CLIENT_SECRET")

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import re
 from datetime import date
 from typing import NoReturn
 
 from connector.errors import WrongUse
+
+_UNKNOWN = "unrecognized arguments: "
+_SECRETIVE = re.compile(r"\w+://[^\s']+|(?<=')[^'\s]{20,}(?=')")
 
 
 class _Parser(argparse.ArgumentParser):
     """Raises one sentence instead of printing a page of usage."""
 
     def error(self, message: str) -> NoReturn:
-        """See `WrongUse`."""
-        raise WrongUse(f"{message} (see `{self.prog} --help`)")
+        """See `WrongUse`. The sentence has no URL and no long word of the user's: it may be a secret out of place."""
+        if message.startswith(_UNKNOWN):
+            unknown = [word.partition("=")[0] for word in message.removeprefix(_UNKNOWN).split()]
+            message = _UNKNOWN + " ".join(word if word.startswith("--") else "…" for word in unknown)
+        raise WrongUse(f"{_SECRETIVE.sub('…', message)} (see `{self.prog} --help`)")
 
 
 def _day(text: str) -> date:

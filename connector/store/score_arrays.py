@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from connector.store.binary import copy_arrays_into_temp, read_records
-from connector.store.models import RunRow
+from connector.store.binary import copy_arrays_into_temp, read_blocks
+from connector.store.models import RunRow, ScoreRow
+from connector.store.scores import CUSTOMERS_AT_ONCE
 
 _COLUMNS = (
     ("customer", "integer"),
@@ -106,21 +107,29 @@ def _held(
 
     Scores by another method have cell -1, so that they are replaced.
     """
-    these = "" if only is None else " AND s.customer = ANY(%s)"
+    these = "" if only is None else " AND s.customer = ANY(%(only)s)"
     query = (
-        "SELECT s.customer, s.r, s.f, (s.m * 100)::bigint, CASE WHEN s.method = %s THEN coalesce(k.at - 1, -1)"
-        " ELSE -1 END::smallint, coalesce(g.at - 1, -1)::smallint, s.quality, s.causes, s.churn_risk, s.upsell,"
-        " s.orders_total, s.last_day FROM scores s"
-        " LEFT JOIN unnest(%s::text[]) WITH ORDINALITY k(code, at) ON k.code = s.code"
-        " LEFT JOIN unnest(%s::text[]) WITH ORDINALITY g(segment, at) ON g.segment = s.segment"
-        f" WHERE s.portal_id = %s{these}"
+        "SELECT s.customer, s.r, s.f, (s.m * 100)::bigint AS m, CASE WHEN s.method = %(method)s"
+        " THEN coalesce(k.at - 1, -1) ELSE -1 END::smallint AS cell, coalesce(g.at - 1, -1)::smallint AS segment,"
+        " s.quality, s.causes, s.churn_risk, s.upsell, s.orders_total, s.last_day FROM scores s"
+        " LEFT JOIN unnest(%(codes)s::text[]) WITH ORDINALITY k(code, at) ON k.code = s.code"
+        " LEFT JOIN unnest(%(segments)s::text[]) WITH ORDINALITY g(segment, at) ON g.segment = s.segment"
+        " WHERE s.portal_id = %(portal)s AND s.customer >= block.low AND s.customer < block.high"
+        f"{these} ORDER BY s.customer"
     )
-    params = [method, list(found.codes), list(found.segments), portal_id, *([] if only is None else [list(only)])]
-    chunks = list(read_records(session, query, params, _COLUMNS))
+    params: dict[str, Any] = {
+        "portal": portal_id,
+        "method": method,
+        "codes": list(found.codes),
+        "segments": list(found.segments),
+        "only": [] if only is None else list(only),
+    }
+    numbers = session.scalar(select(func.max(ScoreRow.customer) + 1).where(ScoreRow.portal_id == portal_id)) or 0
+    size = CUSTOMERS_AT_ONCE if only is None else max(numbers, 1)
+    chunks = list(read_blocks(session, query, params, _COLUMNS, numbers=numbers, block=size))
     if not chunks:
         return np.empty(0, [(name, np.int64) for name, _ in _COLUMNS])
-    held = np.concatenate(chunks)
-    return held[np.argsort(held["customer"], kind="stable")]
+    return np.concatenate(chunks)
 
 
 def _compare(found: ScoreArrays, held: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

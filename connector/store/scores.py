@@ -13,11 +13,14 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from adapters.records import CustomerKind, CustomerRef
-from connector.store.binary import read_records
+from connector.store.binary import read_blocks
 from connector.store.models import CustomerRow, MethodRow, RunRow, ScoreRow
 
 _ORDER_COLUMNS = (("customer", "integer"), ("day", "integer"), ("units", "bigint"), ("weight", "smallint"))
 _FLAG_COLUMNS = (("number", "integer"), ("flags", "smallint"))
+
+CUSTOMERS_AT_ONCE = 10_000
+"""So many customers' rows are read in one piece."""
 
 SCORABLE, MANAGER_MISSING, MANAGER_INACTIVE = 1, 2, 4
 """Bits of `customer_flags`."""
@@ -40,39 +43,34 @@ def read_orders(
     not_after: datetime,
     *,
     only: Sequence[int] | None = None,
-    chunk_bytes: int = 16 << 20,
+    block: int = 1000,
 ) -> Iterator[OrderRows]:
-    """Orders up to `last_day` (days since 1970-01-01) and not after a moment, in chunks that never split a customer.
+    """Orders up to `last_day` (days since 1970-01-01) and not after a moment, `block` customers at a time.
 
-    `only` names the customers to read; None reads all.
-
-    Streams an index-only scan through binary COPY, so memory stays at a chunk however large the portal is.
+    `only` names the customers to read; None reads all. An index-only scan is streamed, so memory stays at a block
+    however large the portal is.
     """
-    these = "" if only is None else " AND customer = ANY(%s)"
-    sql = (
-        "SELECT customer, day, units, weight FROM orders WHERE portal_id = %s AND customer IS NOT NULL"
-        f" AND day <= %s AND at <= %s{these} ORDER BY customer, day"
+    these = "" if only is None else " AND customer = ANY(%(only)s)"
+    query = (
+        "SELECT customer, day, units, weight FROM orders WHERE portal_id = %(portal)s AND customer IS NOT NULL"
+        " AND customer >= block.low AND customer < block.high"
+        f" AND day <= %(day)s AND at <= %(moment)s{these} ORDER BY customer, day"
     )
-    params: tuple[Any, ...] = (portal_id, last_day, not_after)
-    if only is not None:
-        params = (*params, list(only))
-    rest: NDArray[Any] | None = None
-    for records in read_records(session, sql, params, _ORDER_COLUMNS, chunk_bytes=chunk_bytes):
-        joined = np.concatenate([rest, records]) if rest is not None and len(rest) else records
-        cut = int(np.searchsorted(joined["customer"], joined["customer"][-1], side="left"))
-        if cut:
-            yield _order_rows(joined[:cut])
-        rest = joined[cut:].copy()
-    if rest is not None and len(rest):
-        yield _order_rows(rest)
+    params: dict[str, Any] = {"portal": portal_id, "day": last_day, "moment": not_after, "only": _listed(only)}
+    numbers = _numbers(session, portal_id)
+    size = block if only is None else max(numbers, 1)
+    for records in read_blocks(session, query, params, _ORDER_COLUMNS, numbers=numbers, block=size):
+        yield _order_rows(records)
 
 
 def customer_flags(session: Session, portal_id: int) -> NDArray[np.int16]:
     """For each customer number: `SCORABLE` (living, read, a buyer) and what is wrong with its manager."""
-    size = session.scalar(text("SELECT next_number FROM portals WHERE portal_id = :p"), {"p": portal_id}) or 0
+    size = _numbers(session, portal_id)
     flags = np.zeros(size, np.int16)
-    query = f"SELECT {_FLAGS} WHERE c.portal_id = %s"
-    for records in read_records(session, query, (portal_id,), _FLAG_COLUMNS):
+    query = f"SELECT {_FLAGS} WHERE c.portal_id = %(portal)s AND c.number >= block.low AND c.number < block.high"
+    for records in read_blocks(
+        session, query, {"portal": portal_id}, _FLAG_COLUMNS, numbers=size, block=CUSTOMERS_AT_ONCE
+    ):
         flags[records["number"].astype(np.int64)] = records["flags"]
     return flags
 
@@ -168,6 +166,15 @@ def start_run(session: Session, portal_id: int, run_id: str, kind: str, as_of: d
     session.add(run)
     session.flush()
     return run
+
+
+def _numbers(session: Session, portal_id: int) -> int:
+    """How many customer numbers have been given."""
+    return session.scalar(text("SELECT next_number FROM portals WHERE portal_id = :p"), {"p": portal_id}) or 0
+
+
+def _listed(only: Sequence[int] | None) -> list[int]:
+    return [] if only is None else list(only)
 
 
 def _order_rows(records: NDArray[Any]) -> OrderRows:

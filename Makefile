@@ -32,7 +32,7 @@ lint: $(READY)  ## style, format, types, import rules
 	$(VENV)/bin/lint-imports
 
 bench: $(READY)  ## speed, measured against bounds and peers
-	@set -e; for bench in tests/benchmarks/bench_*.py; do $(PY) -m $$(echo "$${bench%.py}" | tr / .); done
+	$(PY) -m tests.benchmarks
 
 fmt: $(READY)  ## put the code in order
 	$(PY) -m ruff check --fix-only --quiet .

@@ -273,12 +273,12 @@ def bytes_per_order(run: Callable[[], object], orders: int) -> float:
     return peak / orders
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--orders", type=int, nargs="+", default=[1_000_000, 10_000_000])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
-    wanted = parser.parse_args()
+    wanted = parser.parse_args(argv)
     for orders in wanted.orders:
         for ordered in (True, False):
             data = shop(orders, ordered=ordered)

@@ -7,6 +7,7 @@
     │   ├── RateLimited      the CRM told us to slow down; the call was certainly not carried out
     │   ├── Unavailable      5xx, maintenance, portal moving; a write may have been carried out
     │   └── Interrupted      connection or time-out; a write may have been carried out
+    │       └── TimedOut     it took the call and never answered: few more tries are worth the wait
     ├── AccessLost           nothing will work until a person acts: pause the portal and tell them
     │   ├── TokenExpired     renewable by the token's keeper, otherwise lost
     │   ├── ScopeMissing     a right or scope is not granted
@@ -62,6 +63,10 @@ class Unavailable(Transient):
 
 class Interrupted(Transient):
     """No answer arrived. Read before writing again."""
+
+
+class TimedOut(Interrupted):
+    """No answer within the time we give it."""
 
 
 class AccessLost(CRMError):

@@ -29,6 +29,7 @@ from adapters.errors import (
     Interrupted,
     Malformed,
     RateLimited,
+    TimedOut,
     TokenExpired,
     Transient,
 )
@@ -39,6 +40,7 @@ log = logging.getLogger("rfm.http")
 _CONNECTIONS = 16
 _PART = 1 << 16
 _LARGEST = 64 << 20  # bytes: far above the largest page of any vendor
+_ATTEMPTS_AT_SILENCE = 3
 _ATTEMPTS_WHEN_LIMITED = 60  # others may use up an account's quota for long
 
 
@@ -195,8 +197,12 @@ class Transport:
         self._session.close()
 
     def _is_over(self, state: tenacity.RetryCallState, deadline: float) -> bool:
-        limited = state.outcome is not None and isinstance(state.outcome.exception(), RateLimited)
-        most = _ATTEMPTS_WHEN_LIMITED if limited else self._attempts
+        error = state.outcome.exception() if state.outcome else None
+        most = self._attempts
+        if isinstance(error, RateLimited):
+            most = _ATTEMPTS_WHEN_LIMITED
+        elif isinstance(error, TimedOut):
+            most = min(most, _ATTEMPTS_AT_SILENCE)
         return state.attempt_number >= most or self._clock() + state.upcoming_sleep > deadline
 
     def _try_with_token(self, call: Call, dialect: Dialect, deadline: float) -> Answer:
@@ -267,7 +273,9 @@ class Transport:
                 stream=True,
             )
             content = _whole(response, within=2 * self._timeout[1])
-        except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError, TimeoutError) as error:
+        except (requests.ReadTimeout, TimeoutError) as error:
+            raise TimedOut(f"{dialect.crm.value} did not answer in time ({type(error).__name__})") from None
+        except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
             raise Interrupted(f"{dialect.crm.value} did not answer ({type(error).__name__})") from None
         except requests.RequestException as error:
             raise Interrupted(f"the call to {dialect.crm.value} broke ({type(error).__name__})") from None

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from adapters.contract import Adapter, PortalAccess
-from adapters.hosts import HostPolicy
+from adapters.hosts import HostPolicy, HostRefused
 from adapters.records import CRM
 from adapters.registry import access_from_input, open_portal
 from adapters.transport import Counters, Transport
@@ -57,20 +57,27 @@ class Service:
 
     @contextmanager
     def open(
-        self, access: PortalAccess, *, attempts: int | None = None, portal_id: int | None = None
+        self, access: PortalAccess, *, attempts: int | None = None, portal_id: int | None = None, patient: bool = True
     ) -> Iterator[OpenPortal]:
         """Call a portal for a while, each call at most `attempts` times; `portal_id` has its requests counted.
 
-        Raises `HostRefused` for an address that may not be called.
+        Somebody who waits at a terminal for a first answer is not `patient`: 20 seconds must do.
+
+        Raises `WrongUse` for an address that may not be called.
         """
         hosts = HostPolicy(self.config.allowed_crm_hosts)
-        hosts.check(access.crm, access.base_url)
+        try:
+            hosts.check(access.crm, access.base_url)
+        except HostRefused as error:
+            raise WrongUse(str(error)) from None
         with ExitStack() as leaving:
             limits: dict[str, Any] = {"patience": self.patience_s, "attempts": attempts or self.attempts}
             if portal_id is not None:
                 log = RequestLog(self.database, portal_id)
                 leaving.callback(log.close)
                 limits["watch"] = log.note
+            if not patient:
+                limits["timeout"] = (5.0, 20.0)
             transport = Transport(hosts, sleep=self.sleep, **limits)
             leaving.callback(transport.close)
             states = SharedStates(self.database, budget_key(access))

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from adapters.errors import CRMError
-from adapters.hosts import HostRefused
 from connector import logs
 from connector.cli import method_commands, portal_commands, service_commands, work_commands
 from connector.cli.arguments import parser
@@ -51,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = from_environment(os.environ)
         logs.configure(config.log_level)
         return COMMANDS[arguments.command](config, arguments)
-    except (WrongUse, HostRefused) as error:
+    except WrongUse as error:
         complain(str(error))
         return WRONG_USE
     except (ConnectorError, CRMError) as error:

@@ -27,6 +27,9 @@ _FIELDS: tuple[tuple[str, FieldType, str, str], ...] = (
     ("hint", FieldType.LONG_TEXT, "RFM: подсказка", "RFM: hint"),
 )
 
+KEYS = frozenset(key for key, *_ in _FIELDS)
+"""Our keys of the fields."""
+
 
 def field_specs(methods: Sequence[Method], language: str) -> list[FieldSpec]:
     """The twelve fields of CONTRACT section 4, labelled; the segment field has the methods' segments as options.

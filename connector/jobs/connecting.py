@@ -51,7 +51,7 @@ def connect(
     with service.database.session() as session:
         _check_name(session, name, crm, urlsplit(access.base_url).netloc)
     try:
-        with service.open(access, attempts=4) as opened:
+        with service.open(access, attempts=4, patient=False) as opened:
             info = opened.adapter.portal()
     except HostRefused as error:
         raise WrongUse(str(error)) from None

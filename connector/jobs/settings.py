@@ -128,7 +128,7 @@ def _check(portal: Portal, settings: Mapping[str, Any]) -> None:
     try:
         here = zone(str(settings.get("time_zone", portal.time_zone)))
         calendar_from(settings, here)
-        followup_settings({"language": portal.language, **settings}, portal_id=0, currency=portal.currency)
+        followup_settings({"language": portal.language, **settings}, portal_key="", currency=portal.currency)
         people_from(settings, [], [])
         check_method(settings.get("method"))
     except Malformed as error:

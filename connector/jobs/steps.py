@@ -221,6 +221,8 @@ class Steps:
             portal = session.get_one(Portal, portal_id)
             if portal.first_run_at is None and run.kind in _TASK_RUNS:
                 portal.first_run_at = run.finished_at
+            if any(row["field"] in card_fields.KEYS for row in self._report.refused):
+                portal.fields_checked_at = None  # somebody may have changed or deleted a field: look at the next run
             kept = timedelta(days=int(portal.settings.get("keep_changes_days", _KEEP_CHANGES_DAYS)))
             changes.forget_older(session, portal_id, run.finished_at - kept)
 
@@ -243,7 +245,8 @@ class Steps:
     ) -> scoring_run.Scored:
         report = self._report
         scored = scoring_run.score_portal(session, portal, run, moment, method)
-        report.as_of, report.method = moment.day.isoformat(), scored.version.label
+        version = scored.version
+        report.as_of, report.method = moment.day.isoformat(), version.label if version.version else version.name
         report.scored, report.segments, report.moved = scored.scored, scored.segments, scored.moved
         report.published, report.weak = scored.published, list(scored.weak)
         report.customers = mirror.count_customers(session, portal.portal_id)

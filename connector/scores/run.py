@@ -26,6 +26,7 @@ from scoring.frames import Customers, Orders
 from scoring.hints import hint
 from scoring.methods import Fit, Method, MethodVersion, apply, fit, load_method, method_names
 from scoring.quality import Facts, Quality, assess
+from scoring.scales import Thresholds
 
 EPOCH = date(1970, 1, 1)
 
@@ -84,13 +85,13 @@ def score_portal(session: Session, portal: Portal, run: RunRow, moment: Moment, 
     tally = _Tally(len(flags))
     summary = _summary(session, portal, moment, version.method if version else method, flags, tally)
     weak: tuple[str, ...] = ()
-    published = version is None
+    published = version is None and len(summary) > 0
     if version is None:
-        version, weak = _publish(session, portal, method, summary, run.started_at)
+        version, weak = _first_version(session, portal, method, summary, run.started_at)
     customers = apply(version, summary)
     quality = assess(tally.facts(summary, flags))
-    portal.method = version.label
-    run.method = version.label
+    if version.version:
+        portal.method = run.method = version.label
     found = _score_arrays(customers, summary, quality)
     scored, moved = store_scores(session, portal.portal_id, run, version.label, found)
     return Scored(version, published, weak, scored, moved, _sizes(customers))
@@ -176,6 +177,16 @@ def _fitted(portal: Portal, method: Method, summary: Summary) -> Fit:
         return fit(method, summary)
     except ScoringError as error:
         raise WrongUse(f"{portal.name} cannot be scored yet: {error}") from None
+
+
+def _first_version(
+    session: Session, portal: Portal, method: Method, summary: Summary, now: datetime
+) -> tuple[MethodVersion, tuple[str, ...]]:
+    """The fit, published; where nobody can be scored yet, a version 0 that is kept nowhere."""
+    if len(summary):
+        return _publish(session, portal, method, summary, now)
+    nothing = method.limits or Thresholds(*((0,) * (method.bins - 1) for _ in range(3)))
+    return MethodVersion(method.name, 0, method, nothing), ()
 
 
 def _publish(

@@ -107,9 +107,12 @@ class FollowUp:
 
 @dataclass(frozen=True, slots=True)
 class FollowUpSettings:
-    """What a portal decides about its tasks. `portal_id` is ours and part of every key."""
+    """What a portal decides about its tasks.
 
-    portal_id: int
+    `portal_key` names the account for good and is part of every key, so that a portal connected anew finds its tasks.
+    """
+
+    portal_key: str
     currency: str
     language: Language = Language.RU
     window_days: int = 365
@@ -118,7 +121,7 @@ class FollowUpSettings:
     playbook: Playbook = field(default_factory=load_playbook)
 
 
-def followup_settings(settings: Mapping[str, object], *, portal_id: int, currency: str) -> FollowUpSettings:
+def followup_settings(settings: Mapping[str, object], *, portal_key: str, currency: str) -> FollowUpSettings:
     """Read `language`, `window_days`, `daily_budget`, `sla` and `cadence`; other words are not ours.
 
     Raises `ValueError` with the word and what is wrong with its value.
@@ -127,7 +130,7 @@ def followup_settings(settings: Mapping[str, object], *, portal_id: int, currenc
     if language not in {*Language}:
         raise ValueError(f"language: {language!r} is not one of {', '.join(Language)}")
     return FollowUpSettings(
-        portal_id=portal_id,
+        portal_key=portal_key,
         currency=currency,
         language=Language(str(language)),
         window_days=whole_number("window_days", settings.get("window_days", 365), least=1),
@@ -173,9 +176,9 @@ def plan_followups(
     return raised
 
 
-def followup_key(portal_id: int, customer: CustomerRef, rule: str, event_key: str) -> str:
+def followup_key(portal_key: str, customer: CustomerRef, rule: str, event_key: str) -> str:
     """Sixteen hexadecimal digits that stand for one occasion of a rule for one customer, the same for ever."""
-    words = json.dumps([portal_id, str(customer), rule, event_key]).encode()
+    words = json.dumps([portal_key, str(customer), rule, event_key]).encode()
     return hashlib.sha256(words).hexdigest()[:16]
 
 
@@ -282,7 +285,7 @@ class _Desk:
             body=text.body,
             due_at=self._due_at(state.work_class, state.quality),
             priority=priority,
-            key=followup_key(settings.portal_id, state.ref, rule, event_key),
+            key=followup_key(settings.portal_key, state.ref, rule, event_key),
             problem=problem,
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 
 from sqlalchemy.orm import Session
 
@@ -57,7 +57,7 @@ def plan_tasks(session: Session, portal: Portal, run: RunRow, version: MethodVer
     budgeted = [rule.rule for rule in wanted.playbook.cadences]
     followups = plan_followups(
         _states(session, portal.portal_id, version, moves),
-        _past(session, portal.portal_id, run.as_of, budgeted),
+        _past(session, portal.portal_id, run.as_of, _day_start(portal, now), budgeted),
         _people(session, portal),
         calendar,
         wanted,
@@ -94,7 +94,7 @@ def plan_news(
 def _rules(portal: Portal, version: MethodVersion) -> tuple[FollowUpSettings, Calendar]:
     settings = {"language": portal.language, **portal.settings, "window_days": version.method.window}
     try:
-        wanted = followup_settings(settings, portal_id=portal.portal_id, currency=portal.currency)
+        wanted = followup_settings(settings, portal_key=f"{portal.crm}:{portal.account_id}", currency=portal.currency)
         return wanted, calendar_from(settings, zone(portal.time_zone))
     except ValueError as error:
         raise WrongUse(f"a setting of {portal.name} is not understood: {error}") from None
@@ -108,8 +108,13 @@ def create_tasks(
     *,
     deadline: Deadline = NEVER,
 ) -> Raised:
-    """Create the planned tasks in the CRM until the deadline, those left by a killed run first."""
+    """Create the planned tasks in the CRM until the deadline, those left by a killed run first.
+
+    On a portal's first run every task is looked for before it is made: the account may have been connected before.
+    """
     raised = Raised()
+    with database.session() as session:
+        is_new = session.get_one(Portal, portal_id).first_run_at is None
     size = adapter.capabilities.task_batch
     while True:
         with database.session() as session:
@@ -117,12 +122,12 @@ def create_tasks(
             tasks.mark_sending(session, portal_id, [task.draft.key for task in batch if not task.sending])
         if not batch:
             return raised
-        doubtful = [task.draft for task in batch if task.sending]
+        doubtful = [task.draft for task in batch if task.sending or is_new]
         found = adapter.find_tasks(doubtful) if doubtful else {}
         with database.session() as session:
             for key, external_id in found.items():
                 tasks.settle(session, portal_id, key, external_id=external_id, reason=None, now=datetime.now(UTC))
-        raised.created += len(found)
+        raised.created += sum(task.sending and task.draft.key in found for task in batch)
         missing = [task.draft for task in batch if task.draft.key not in found]
         outcomes = adapter.create_tasks(missing) if missing else []
         with database.session() as session:
@@ -175,13 +180,13 @@ def _states(
         )
 
 
-def _past(session: Session, portal_id: int, on: date, budgeted: Sequence[str]) -> PastTasks:
+def _past(session: Session, portal_id: int, on: date, since: datetime, budgeted: Sequence[str]) -> PastTasks:
     month = tasks.raised_in_month(session, portal_id, on)
     return PastTasks(
         touches={
             key: Touch(last_on, month.get(key, 0)) for key, last_on in tasks.last_raised(session, portal_id).items()
         },
-        created_today=dict(tasks.raised_today(session, portal_id, on, budgeted)),
+        created_today=dict(tasks.raised_today(session, portal_id, on, since, budgeted)),
     )
 
 
@@ -191,6 +196,12 @@ def _people(session: Session, portal: Portal) -> People:
     settings = dict(portal.settings)
     settings.setdefault("default_manager", _first_active(managers))
     return people_from(settings, managers, teams)
+
+
+def _day_start(portal: Portal, now: datetime) -> datetime:
+    """The portal's last midnight: managers work in real days, whatever day a run scores as of."""
+    here = zone(portal.time_zone)
+    return datetime.combine(now.astimezone(here).date(), time(), here)
 
 
 def _first_active(managers: Iterable[Manager]) -> str | None:

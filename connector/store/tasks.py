@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from adapters.records import CustomerKind, CustomerRef, Priority, TaskDraft
-from connector.store.models import CustomerRow, MoveRow, TaskRow
+from connector.store.models import CustomerRow, MoveRow, RunRow, TaskRow
 
 OPEN_STATES = ("planned", "sending")
 
@@ -157,11 +157,18 @@ def raised_in_month(session: Session, portal_id: int, on: date) -> dict[tuple[in
     return {(customer, rule): count for customer, rule, count in rows}
 
 
-def raised_today(session: Session, portal_id: int, on: date, rules: Iterable[str]) -> dict[str | None, int]:
-    """How many tasks of these rules each manager got on a day."""
+def raised_today(
+    session: Session, portal_id: int, on: date, since: datetime, rules: Iterable[str]
+) -> dict[str | None, int]:
+    """How many tasks of these rules each manager got on an as-of day, or by runs since a moment (the real day's)."""
+    recent = select(RunRow.run_id).where(RunRow.portal_id == portal_id, RunRow.started_at >= since)
     rows = session.execute(
         select(TaskRow.manager_id, func.count())
-        .where(TaskRow.portal_id == portal_id, TaskRow.raised_on == on, TaskRow.rule.in_(list(rules)))
+        .where(
+            TaskRow.portal_id == portal_id,
+            or_(TaskRow.raised_on == on, TaskRow.run_id.in_(recent)),
+            TaskRow.rule.in_(list(rules)),
+        )
         .group_by(TaskRow.manager_id)
     )
     return {row[0]: row[1] for row in rows}

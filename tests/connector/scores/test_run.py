@@ -233,10 +233,11 @@ def test_the_window_of_the_settings_is_frozen_into_the_version(database, portal)
     assert [row[:3] for row in rows(database, FOUND)] == [("1", 29, 1)]
 
 
-def test_a_portal_without_orders_cannot_be_fitted_and_says_so(database, portal):
-    with pytest.raises(WrongUse, match="cannot be scored yet"):
-        score(database, portal)
-    assert rows(database, "SELECT count(*) FROM methods UNION ALL SELECT count(*) FROM runs") == [0, 0]
+def test_a_portal_without_orders_has_nobody_to_score_and_publishes_nothing(database, portal):
+    scored = score(database, portal)
+    assert (scored.scored, scored.published, scored.version.name) == (0, False, "sales5")
+    assert rows(database, "SELECT count(*) FROM methods") == [0]
+    assert rows(database, "SELECT method FROM portals") == [None]
 
 
 def test_a_portal_that_lost_all_its_orders_has_no_scores_and_no_error(database, portal):

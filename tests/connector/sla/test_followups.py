@@ -56,7 +56,7 @@ def plan(*states, past=None, people=PEOPLE, on=TODAY, first_run=False, now=NOW, 
         past or PastTasks(),
         people,
         CALENDAR,
-        followup_settings(words, portal_id=1, currency="RUB"),
+        followup_settings(words, portal_key="hubspot:1", currency="RUB"),
         now=now,
         on=on,
         first_run=first_run,
@@ -202,14 +202,14 @@ def test_planning_again_gives_the_same_keys_and_another_occasion_another():
 
 def test_a_key_is_sixteen_hexadecimal_digits_that_stay_for_ever():
     ref = CustomerRef(CustomerKind.COMPANY, "45")
-    assert followup_key(1, ref, "left_loyal", "run-7") == "ac2d89c3bd08a62f"
+    assert followup_key("hubspot:1", ref, "left_loyal", "run-7") == "787ce566ad877d76"
     others = {
-        followup_key(2, ref, "left_loyal", "run-7"),
-        followup_key(1, CustomerRef(CustomerKind.CONTACT, "45"), "left_loyal", "run-7"),
-        followup_key(1, ref, "came_back", "run-7"),
-        followup_key(1, ref, "left_loyal", "run-8"),
+        followup_key("hubspot:2", ref, "left_loyal", "run-7"),
+        followup_key("hubspot:1", CustomerRef(CustomerKind.CONTACT, "45"), "left_loyal", "run-7"),
+        followup_key("hubspot:1", ref, "came_back", "run-7"),
+        followup_key("hubspot:1", ref, "left_loyal", "run-8"),
     }
-    assert len(others | {"ac2d89c3bd08a62f"}) == 5
+    assert len(others | {"787ce566ad877d76"}) == 5
 
 
 def test_a_follow_up_says_who_when_and_why():
@@ -266,7 +266,7 @@ def test_language_currency_and_window_come_from_the_settings():
         PastTasks(),
         PEOPLE,
         CALENDAR,
-        followup_settings({"language": "en", "window_days": 180}, portal_id=1, currency="USD"),
+        followup_settings({"language": "en", "window_days": 180}, portal_key="hubspot:1", currency="USD"),
         now=NOW,
         on=TODAY,
         first_run=False,
@@ -284,7 +284,9 @@ def test_the_terms_and_cadences_of_the_settings_are_used():
 
 
 def test_defaults_are_those_of_the_contract():
-    assert followup_settings({}, portal_id=1, currency="RUB") == FollowUpSettings(portal_id=1, currency="RUB")
+    assert followup_settings({}, portal_key="hubspot:1", currency="RUB") == FollowUpSettings(
+        portal_key="hubspot:1", currency="RUB"
+    )
 
 
 @pytest.mark.parametrize(
@@ -299,7 +301,7 @@ def test_defaults_are_those_of_the_contract():
 )
 def test_settings_that_make_no_sense_are_named_in_a_sentence(words, sentence):
     with pytest.raises(ValueError, match=sentence):
-        followup_settings(words, portal_id=1, currency="RUB")
+        followup_settings(words, portal_key="hubspot:1", currency="RUB")
 
 
 states_of_a_portal = st.lists(

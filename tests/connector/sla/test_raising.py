@@ -11,7 +11,7 @@ from adapters.errors import Interrupted, RateLimited
 from connector.deadline import Deadline
 from connector.sla import raising
 from connector.store import tasks
-from tests.connector.factories import CONTACT, at, contact, keep_portal, put_customers, rows
+from tests.connector.factories import CONTACT, at, contact, execute, keep_portal, put_customers, rows
 from tests.fakes.memory import SMALL, MemoryCRM
 
 DUE = at("2026-03-02 10:00")
@@ -24,7 +24,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def portal(database):
-    kept = keep_portal(database)
+    kept = keep_portal(database, first_run_at=DUE)
     put_customers(database, kept, *(contact(str(n)) for n in range(7)))
     with database.session() as session:
         tasks.add_planned(
@@ -75,6 +75,15 @@ def test_every_planned_task_is_created_once_in_the_order_of_its_deadline(databas
     assert rows(database, "SELECT external_id FROM tasks ORDER BY due_at") == [str(n) for n in range(1, 8)]
     assert create(database, portal, crm).created == 0
     assert (len(crm.tasks), crm.calls["find_tasks"]) == (7, 0)
+
+
+def test_an_account_that_was_connected_before_gets_no_task_twice(database, portal, crm):
+    create(database, portal, crm)
+    execute(database, "UPDATE tasks SET state = 'planned', external_id = NULL")
+    execute(database, "UPDATE portals SET first_run_at = NULL")
+    assert create(database, portal, crm).created == 0
+    assert len(crm.tasks) == 7
+    assert rows(database, STATES) == [("created", 7)]
 
 
 def test_a_call_carries_no_more_than_the_portal_takes(database, portal, crm):

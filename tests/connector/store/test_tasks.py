@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from connector.store import tasks
-from connector.store.models import MoveRow
+from connector.store.models import MoveRow, RunRow
 from tests.connector.factories import at, contact, keep_portal, put_customers, rows
 
 DUE = at("2026-03-02 10:00")
@@ -100,8 +100,28 @@ def test_what_was_raised_is_counted_by_day_month_customer_and_manager(database, 
         }
         month = tasks.raised_in_month(session, portal.portal_id, date(2026, 3, 15))
         assert month == {(0, "sleeping"): 2, (1, "vip"): 1, (1, "sleeping"): 1}
-        today = tasks.raised_today(session, portal.portal_id, date(2026, 3, 1), ["sleeping"])
+        long_after = datetime(2030, 1, 1, tzinfo=UTC)
+        today = tasks.raised_today(session, portal.portal_id, date(2026, 3, 1), long_after, ["sleeping"])
         assert today == {"1": 1, None: 1}
+
+
+def test_tasks_of_the_real_day_count_whatever_day_their_run_scored_as_of(database, portal):
+    add(database, task(portal, "a", raised_on=date(2026, 1, 1), run_id="r9"))
+    with database.session() as session:
+        session.add(
+            RunRow(
+                portal_id=portal.portal_id,
+                run_id="r9",
+                kind="run",
+                as_of=date(2026, 1, 1),
+                state="done",
+                started_at=datetime(2026, 3, 1, 9, tzinfo=UTC),
+            )
+        )
+    for since, counted in ((datetime(2026, 3, 1, tzinfo=UTC), {"1": 1}), (datetime(2026, 3, 2, tzinfo=UTC), {})):
+        with database.session() as session:
+            found = tasks.raised_today(session, portal.portal_id, date(2026, 3, 1), since, ["sleeping"])
+        assert found == counted
 
 
 def test_moves_are_handled_once(database, portal):

@@ -313,6 +313,8 @@ class Client:
             for hit, answer in zip(hits, answers, strict=True):
                 batch = _read_batch(hit, answer)
                 pace.took(len(hit), batch.seconds)
+                if any(isinstance(reply.error, RateLimited) for reply in batch.replies.values()):
+                    self._transport.counters.count(throttled=True)
                 replies.update(batch.replies)
             pending = {key: command for key, command in pending.items() if self.worth_repeating(replies.get(key))}
             if not pending:

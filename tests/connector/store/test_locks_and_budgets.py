@@ -20,12 +20,11 @@ def plus_one(state, now):
     return {**state, "count": count}, count
 
 
-def test_a_portal_is_held_by_one_and_free_again_afterwards(database, monkeypatch):
-    monkeypatch.setattr(locks, "_PATIENCE_S", 0.0)
+def test_a_portal_is_held_by_one_and_free_again_afterwards(database):
     with locks.portal_lock(database, 1):
         with database.session() as session:
             assert locks.held_portals(session) == {1}
-        with pytest.raises(PortalBusy, match="another process"), locks.portal_lock(database, 1, sleep=lambda _: None):
+        with pytest.raises(PortalBusy, match="another process"), locks.portal_lock(database, 1, wait_s=0):
             pytest.fail("two may not hold one portal")
         with locks.portal_lock(database, 2):
             pass
@@ -63,15 +62,13 @@ def test_an_error_inside_frees_the_portal(database):
         assert locks.held_portals(session) == frozenset()
 
 
-def test_a_killed_holder_leaves_no_lock(database, monkeypatch):
-    monkeypatch.setattr(locks, "_PATIENCE_S", 0.0)
+def test_a_killed_holder_leaves_no_lock(database):
     url = database.url.replace("postgresql+psycopg://", "postgresql://")
     dead = psycopg.connect(url, autocommit=True)
     dead.execute("SELECT pg_advisory_lock(%s, 1)", (locks._NAMESPACE,))
-    with pytest.raises(PortalBusy), locks.portal_lock(database, 1, sleep=lambda _: None):
+    with pytest.raises(PortalBusy), locks.portal_lock(database, 1, wait_s=0):
         pass
     dead.close()
-    monkeypatch.setattr(locks, "_PATIENCE_S", 5.0)
     with locks.portal_lock(database, 1, sleep=lambda _: None):
         pass
 

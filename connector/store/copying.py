@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -12,8 +10,6 @@ from sqlalchemy.orm import Session
 
 from connector.store.database import raw
 
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": None})
-_CHUNK_ROWS = 2000
 ANALYZE_FROM = 5000
 """Rows from which on a filled table is worth statistics."""
 
@@ -29,16 +25,12 @@ def copy_into_temp(
     emptied(session, table, columns)
     count = 0
     names = ", ".join(name for name, _ in columns)
-    with raw(session).cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN".encode()) as copy:
-        lines: list[str] = []
+    sql = f"COPY {table} ({names}) FROM STDIN (FORMAT BINARY)"
+    with raw(session).cursor() as cursor, cursor.copy(sql.encode()) as copy:
+        copy.set_types([kind for _, kind in columns])
         for row in rows:
-            lines.append("\t".join([_field(value) for value in row]))
+            copy.write_row([_storable(value) for value in row])
             count += 1
-            if len(lines) >= _CHUNK_ROWS:
-                copy.write("\n".join(lines) + "\n")
-                lines.clear()
-        if lines:
-            copy.write("\n".join(lines) + "\n")
     if count >= ANALYZE_FROM:
         session.execute(text(f"ANALYZE {table}"))
     return count
@@ -55,16 +47,8 @@ def emptied(session: Session, table: str, columns: Sequence[tuple[str, str]]) ->
     filled.add(table)
 
 
-def _field(value: Any) -> str:
-    if value is None:
-        return "\\N"
-    kind = type(value)
-    if kind is str:
-        return str(value if value.isalnum() else value.translate(_ESCAPES))
-    if kind is bool:
-        return "t" if value else "f"
-    if kind is datetime:
-        return str(value.isoformat())
-    if kind is dict or kind is list:
-        return str(json.dumps(value, ensure_ascii=False)).translate(_ESCAPES)
-    return str(value)
+def _storable(value: Any) -> Any:
+    """The value, without what PostgreSQL's text cannot hold."""
+    if type(value) is str and "\0" in value:
+        return value.replace("\0", "")
+    return value

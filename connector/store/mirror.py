@@ -551,14 +551,22 @@ def _upsert_orders_sql(portal: Portal) -> str:
     names = [name for name, _ in _ORDER_COLUMNS]
     derived = ["customer", "day", "units", "weight"]
     changing = [*names[1:], "gone", *derived]
+
+    def differ(other: str) -> str:
+        here, there = (", ".join(f"{alias}.{name}" for name in changing) for alias in ("t", other))
+        return f"({here}) IS DISTINCT FROM ({there})"
+
     return (
         f"INSERT INTO orders AS t (portal_id, source, {', '.join(names)}, gone, {', '.join(derived)})"
-        f" SELECT :portal, :source, {', '.join(f'i.{name}' for name in names)}, false,"
-        f" {_derived(portal, 'i', 'false', 'CAST(:source AS text)')} {_joined('incoming_orders i')}"
+        f" SELECT n.* FROM (SELECT CAST(:portal AS integer) AS portal_id, CAST(:source AS text) AS source,"
+        f" {', '.join(f'i.{name}' for name in names)}, false AS gone,"
+        f" {_derived(portal, 'i', 'false', 'CAST(:source AS text)')} {_joined('incoming_orders i')}) n"
+        # Rows without a change are left out here: the conflict below would lock, and so write, each of them.
+        " LEFT JOIN orders t ON t.portal_id = n.portal_id AND t.source = n.source AND t.external_id = n.external_id"
+        f" WHERE t.external_id IS NULL OR {differ('n')}"
         " ON CONFLICT (portal_id, source, external_id) DO UPDATE SET "
         + ", ".join(f"{name} = excluded.{name}" for name in changing)
-        + f" WHERE ({', '.join(f't.{name}' for name in changing)}) IS DISTINCT FROM"
-        f" ({', '.join(f'excluded.{name}' for name in changing)})"
+        + f" WHERE {differ('excluded')}"
     )
 
 

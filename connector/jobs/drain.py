@@ -142,7 +142,8 @@ class _Drain:
             return None
         now = datetime.now(UTC)
         moment = scoring_run.as_of_moment(portal.time_zone, None, now)
-        run = scores.start_run(session, self._portal_id, steps.new_run_id(now), "event", moment.day, now)
+        run_id = steps.new_run_id(now)
+        run = scores.start_run(session, self._portal_id, run_id, "event", moment.day, now, beside=touched)
         scoring_run.score_customers(session, portal, run, moment, version, touched)
         hints = scoring_run.hints_of(version, portal.language)
         planned = changes.make_plan(session, self._portal_id, run.run_id, hints, now, only=touched)

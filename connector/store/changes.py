@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, exists, func, select, text
 from sqlalchemy.orm import Session
 
 from adapters.contract import Outcome, OwnWrites
@@ -19,7 +19,7 @@ from adapters.records import CustomerKind, CustomerRef, ScoreChange
 from connector.store.card_diff import COUNTED, DIFFERENCES
 from connector.store.card_values import from_json, to_json
 from connector.store.copying import copy_into_temp
-from connector.store.models import ChangeRow, CustomerRow
+from connector.store.models import ChangeRow, CustomerRow, RunRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +191,27 @@ def settle(
 
 
 def customers_planned(session: Session, portal_id: int) -> list[int]:
-    """Customers of changes without a final word: what a killed process left."""
+    """Customers of changes without a final word that a killed process left; those of an open run are its own work."""
+    is_open = exists().where(
+        RunRow.portal_id == ChangeRow.portal_id, RunRow.run_id == ChangeRow.run_id, RunRow.state == "open"
+    )
     return list(
         session.scalars(
-            select(ChangeRow.customer).where(ChangeRow.portal_id == portal_id, ChangeRow.state == "planned").distinct()
+            select(ChangeRow.customer)
+            .where(ChangeRow.portal_id == portal_id, ChangeRow.state == "planned", ~is_open)
+            .distinct()
         )
     )
+
+
+def progress(session: Session, portal_id: int, run_id: str) -> dict[str, int]:
+    """How many changes of a run there are in each state."""
+    rows = session.execute(
+        select(ChangeRow.state, func.count())
+        .where(ChangeRow.portal_id == portal_id, ChangeRow.run_id == run_id)
+        .group_by(ChangeRow.state)
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def refusals(session: Session, portal_id: int, run_id: str) -> list[dict[str, str | None]]:

@@ -152,15 +152,30 @@ def score_of(session: Session, portal_id: int, customer: int) -> ScoreRow | None
     return session.get(ScoreRow, (portal_id, customer))
 
 
-def start_run(session: Session, portal_id: int, run_id: str, kind: str, as_of: date, now: datetime) -> RunRow:
+def start_run(
+    session: Session,
+    portal_id: int,
+    run_id: str,
+    kind: str,
+    as_of: date,
+    now: datetime,
+    *,
+    beside: Sequence[int] | None = None,
+) -> RunRow:
     """A new run; also settles what a killed run left behind.
 
     Planned changes whose values the cards now hold were written before the kill; the others are superseded.
+    `beside` has the customers of a small run that leaves an `open` one, done in chunks, alone: of that one's plan
+    only the changes to these customers are superseded.
     """
-    session.execute(text(_SETTLE_LEFT_BEHIND), {"portal": portal_id, "now": now})
+    keys = {"portal": portal_id, "now": now, "alone": beside is None, "beside": list(beside or ())}
+    session.execute(text(_SETTLE_LEFT_BEHIND), keys)
     session.execute(
-        text("UPDATE runs SET state = 'interrupted' WHERE portal_id = :portal AND state = 'running'"),
-        {"portal": portal_id},
+        text(
+            "UPDATE runs SET state = 'interrupted'"
+            " WHERE portal_id = :portal AND (state = 'running' OR (state = 'open' AND :alone))"
+        ),
+        keys,
     )
     run = RunRow(portal_id=portal_id, run_id=run_id, kind=kind, as_of=as_of, state="running", started_at=now)
     session.add(run)
@@ -201,4 +216,6 @@ SET settled_at = :now,
     ) THEN 'written' ELSE 'superseded' END
 FROM customers c
 WHERE h.portal_id = :portal AND h.state = 'planned' AND c.portal_id = :portal AND c.number = h.customer
+  AND (:alone OR h.customer = ANY(:beside) OR NOT EXISTS (
+    SELECT FROM runs r WHERE r.portal_id = h.portal_id AND r.run_id = h.run_id AND r.state = 'open'))
 """

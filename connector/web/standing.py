@@ -60,6 +60,9 @@ class Standing:
         return self.state in {State.FAILED, State.NEVER, State.STALE}
 
 
+_BAD_ENDS = frozenset({"failed", "stopped"})
+
+
 def state_of(portal: Portal, activity: Activity, now: datetime) -> State:
     """The first state that applies, by importance."""
     run = activity.last_run.get(portal.portal_id)
@@ -69,7 +72,7 @@ def state_of(portal: Portal, activity: Activity, now: datetime) -> State:
         (State.PAUSED, portal.state == "paused"),
         (State.WORKING, portal.portal_id in activity.working),
         (State.SHUT_OUT, _access_lost(portal, activity) is not None),
-        (State.FAILED, run is not None and was_cut_off(run, activity)),
+        (State.FAILED, run is not None and (run.state in _BAD_ENDS or was_cut_off(run, activity))),
         (State.NEVER, synced is None),
         (State.STALE, synced is not None and now - synced > STALE_AFTER),
         (State.REFUSALS, run is not None and run.state == "done_with_refusals"),

@@ -25,7 +25,7 @@ _SENDERS: Mapping[str, str] = {
 }
 _SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _TRAILER = b"\xff\xff"
-_ROWS_AT_ONCE = 100_000
+_ROWS_AT_ONCE = 20_000
 
 
 def read_blocks(
@@ -53,29 +53,30 @@ def read_blocks(
                 yield np.frombuffer(value, dtype)
 
 
-def copy_arrays_into_temp(session: Session, table: str, columns: Columns, arrays: Sequence[NDArray[Any]]) -> int:
-    """Fill a temporary table from arrays of equal length, one for each column; returns the number of rows.
+def copy_arrays_into_temp(
+    session: Session, table: str, columns: Columns, arrays: Sequence[NDArray[Any]], places: NDArray[np.int64]
+) -> None:
+    """Fill a temporary table from arrays of equal length, one for each column: the entries at `places`.
 
     What an earlier call of the same transaction left there goes first.
     """
     emptied(session, table, columns)
     dtype = _record(columns)
-    count = len(arrays[0])
     names = ", ".join(name for name, _ in columns)
     sql = f"COPY {table} ({names}) FROM STDIN (FORMAT BINARY)"
     with raw(session).cursor() as cursor, cursor.copy(sql.encode()) as copy:
         copy.write(_SIGNATURE)
-        for start in range(0, count, _ROWS_AT_ONCE):
-            rows = np.empty(min(_ROWS_AT_ONCE, count - start), dtype)
+        for start in range(0, len(places), _ROWS_AT_ONCE):
+            some = places[start : start + _ROWS_AT_ONCE]
+            rows = np.empty(len(some), dtype)
             rows["fields"] = len(columns)
             for (name, kind), array in zip(columns, arrays, strict=True):
                 rows[f"width of {name}"] = np.dtype(_WIDTHS[kind]).itemsize
-                rows[name] = array[start : start + len(rows)]
+                rows[name] = array[some]
             copy.write(rows.tobytes())
         copy.write(_TRAILER)
-    if count >= ANALYZE_FROM:
+    if len(places) >= ANALYZE_FROM:
         session.execute(text(f"ANALYZE {table}"))
-    return count
 
 
 def _record(columns: Columns) -> np.dtype[Any]:

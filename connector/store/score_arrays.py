@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -82,7 +82,7 @@ def store_scores(
     changed, gone = _compare(found, _held(session, portal_id, method, found, only))
     moved = 0
     if len(changed):
-        copy_arrays_into_temp(session, "incoming_scores", _COLUMNS, [column[changed] for column in found.columns()])
+        copy_arrays_into_temp(session, "incoming_scores", _COLUMNS, found.columns(), changed)
         keys = {
             "portal": portal_id,
             "run": run.run_id,
@@ -102,10 +102,11 @@ def store_scores(
 
 def _held(
     session: Session, portal_id: int, method: str, found: ScoreArrays, only: Sequence[int] | None
-) -> NDArray[Any]:
-    """What is stored, ascending by customer; `cell` and `segment` as positions in the codes and segments of `found`.
+) -> Iterator[NDArray[Any]]:
+    """What is stored, ascending by customer, some thousand at a time.
 
-    Scores by another method have cell -1, so that they are replaced.
+    `cell` and `segment` are positions in the codes and segments of `found`. Scores by another method have cell -1,
+    so that they are replaced.
     """
     these = "" if only is None else " AND s.customer = ANY(%(only)s)"
     query = (
@@ -126,23 +127,26 @@ def _held(
     }
     numbers = session.scalar(select(func.max(ScoreRow.customer) + 1).where(ScoreRow.portal_id == portal_id)) or 0
     size = CUSTOMERS_AT_ONCE if only is None else max(numbers, 1)
-    chunks = list(read_blocks(session, query, params, _COLUMNS, numbers=numbers, block=size))
-    if not chunks:
-        return np.empty(0, [(name, np.int64) for name, _ in _COLUMNS])
-    return np.concatenate(chunks)
+    yield from read_blocks(session, query, params, _COLUMNS, numbers=numbers, block=size)
 
 
-def _compare(found: ScoreArrays, held: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _compare(found: ScoreArrays, held: Iterable[NDArray[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Places in `found` that are new or differ, and the customers that are held but not found."""
-    numbers = held["customer"].astype(np.int64)
-    at = np.searchsorted(numbers, found.customer)
-    at[at == len(numbers)] = 0
-    same = numbers[at] == found.customer if len(numbers) else np.zeros(len(found), np.bool_)
-    gone = np.setdiff1d(numbers, found.customer, assume_unique=True)
-    if len(numbers):
+    same = np.zeros(len(found), np.bool_)
+    gone = [np.empty(0, np.int64)]
+    for block in held:
+        numbers = block["customer"].astype(np.int64)
+        start, stop = np.searchsorted(found.customer, (numbers[0], numbers[-1] + 1))
+        at = start + np.searchsorted(found.customer[start:stop], numbers)
+        known = at < stop
+        known[known] = found.customer[at[known]] == numbers[known]
+        gone.append(numbers[~known])
+        at, rows = at[known], block[known]
+        equal = np.ones(len(at), np.bool_)
         for (name, _), column in zip(_COLUMNS, found.columns(), strict=True):
-            same &= held[name][at] == column
-    return np.flatnonzero(~same), gone
+            equal &= rows[name] == column[at]
+        same[at] = equal
+    return np.flatnonzero(~same), np.concatenate(gone)
 
 
 def _rows(session: Session, sql: str, keys: dict[str, Any]) -> int:

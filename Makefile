@@ -23,7 +23,7 @@ run: $(READY)  ## sandbox portals, the main job on each, and the pages at http:/
 	@PORT=$(PORT) $(PY) -m connector demo
 
 test: $(READY)  ## the tests, or one part with T=path
-	$(PY) -m pytest -n 2 --dist loadfile $(T)
+	$(PY) -m pytest -n 2 $(T)
 
 lint: $(READY)  ## style, format, types, import rules
 	$(PY) -m ruff check .

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from connector.errors import Misconfigured
 
 _OAUTH_URLS = ("HUBSPOT_OAUTH_URL", "BITRIX24_OAUTH_URL", "AMOCRM_OAUTH_URL")
+_MOST_WORKERS = 32
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -18,7 +19,8 @@ class Config:
     """The settings of CONTRACT section 6 that this version uses.
 
     `database_url` None means the private PostgreSQL in `var_dir`. `encryption_keys` are newest first; empty means
-    that a key is kept in `var_dir` (never in production). A `*_oauth_url` None means the vendor's own addresses.
+    that a key is kept in `var_dir` (never in production). `workers` is how many portals one worker process works on at
+    once. A `*_oauth_url` None means the vendor's own addresses.
     """
 
     database_url: str | None = field(default=None, repr=False)
@@ -39,6 +41,7 @@ class Config:
     allowed_crm_hosts: frozenset[str] = frozenset()
     log_level: str = "WARNING"
     port: int = 8000
+    workers: int = 4
     var_dir: Path = Path("var")
 
     @property
@@ -77,6 +80,10 @@ def from_environment(environ: Mapping[str, str]) -> Config:
     port = int(port_text) if port_text.isdecimal() and int(port_text) < 65536 else -1
     if port < 0:
         problems.append("PORT must be a number below 65536")
+    workers_text = text("WORKERS") or "4"
+    workers = int(workers_text) if workers_text.isdecimal() and 0 < int(workers_text) <= _MOST_WORKERS else 0
+    if workers == 0:
+        problems.append(f"WORKERS must be a number from 1 to {_MOST_WORKERS}")
     database_url = text("DATABASE_URL")
     if database_url and not database_url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
         problems.append("DATABASE_URL must begin with postgresql://")
@@ -112,5 +119,6 @@ def from_environment(environ: Mapping[str, str]) -> Config:
         ),
         log_level=level,
         port=port,
+        workers=workers,
         var_dir=Path(text("VAR_DIR") or "var"),
     )

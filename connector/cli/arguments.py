@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     leave = _portal(add("disconnect", "stop working on a portal"))
     leave.add_argument("--purge", action="store_true", help="erase everything that is stored of the portal")
     add("serve", "web process: the pages")
-    add("worker", "background process")
+    add("worker", "background process: runs, pulls, webhooks' events, schedules")
     demo = add("demo", "sandbox portals, the main job on each of them, and the pages")
     demo.add_argument("--once", action="store_true", help="end after the main job instead of serving pages")
     add("doctor", "check settings, database and every portal, and say what to do")

@@ -7,7 +7,6 @@ from dataclasses import asdict
 
 from connector.cli.output import emit
 from connector.config import Config
-from connector.errors import WrongUse
 from connector.jobs.doctor import examine
 from connector.store.database import open_database
 
@@ -20,8 +19,10 @@ def serve(config: Config, words: argparse.Namespace) -> int:  # noqa: ARG001 - e
 
 
 def worker(config: Config, words: argparse.Namespace) -> int:  # noqa: ARG001 - every command takes the words
-    """Say that background work comes with a later version."""
-    raise WrongUse("`worker` comes with a later version: until then run `run N` from cron, once a day")
+    """Work in the background until stopped."""
+    from connector import worker as background  # noqa: PLC0415 - the engine is loaded only where it works
+
+    return background.work(config)
 
 
 def demo(config: Config, words: argparse.Namespace) -> int:

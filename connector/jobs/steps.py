@@ -17,6 +17,7 @@ from adapters.contract import Adapter, FieldMap
 from connector.deadline import NEVER, Deadline
 from connector.errors import WrongUse
 from connector.jobs import card_fields
+from connector.jobs.retention import KEEP_CHANGES_DAYS
 from connector.scores import run as scoring_run
 from connector.sla import raising
 from connector.store import changes, mirror, scores, tasks
@@ -26,7 +27,7 @@ from connector.writeback.apply import apply_plan, check_plan
 from scoring.methods import Method, MethodVersion, load_method, method_names
 
 PREVIEW_CARDS = 20
-_KEEP_CHANGES_DAYS = 30
+
 _TASK_RUNS = frozenset({"run", "tasks"})
 """Runs that raise tasks; the first of them has no news to tell."""
 
@@ -223,7 +224,7 @@ class Steps:
                 portal.first_run_at = run.finished_at
             if any(row["field"] in card_fields.KEYS for row in self._report.refused):
                 portal.fields_checked_at = None  # somebody may have changed or deleted a field: look at the next run
-            kept = timedelta(days=int(portal.settings.get("keep_changes_days", _KEEP_CHANGES_DAYS)))
+            kept = timedelta(days=int(portal.settings.get("keep_changes_days", KEEP_CHANGES_DAYS)))
             changes.forget_older(session, portal_id, run.finished_at - kept)
 
     def _start(self, session: Session, portal: Portal, kind: str, version: MethodVersion) -> RunRow:

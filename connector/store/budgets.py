@@ -31,7 +31,7 @@ class SharedStates:
     """
 
     def __init__(self, database: Database, portal_key: str) -> None:
-        self._url = database.url.replace("postgresql+psycopg://", "postgresql://")
+        self._url = database.conninfo
         self._key = portal_key
         self._lock = threading.Lock()
         self._connection: psycopg.Connection[Any] | None = None

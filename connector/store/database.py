@@ -42,6 +42,11 @@ class Database:
         )
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 
+    @property
+    def conninfo(self) -> str:
+        """The URL as the driver takes it, without SQLAlchemy."""
+        return self.url.replace("postgresql+psycopg://", "postgresql://", 1)
+
     @contextmanager
     def session(self) -> Iterator[Session]:
         """One transaction: committed at the end, rolled back on an error. Raises `DatabaseAway`."""

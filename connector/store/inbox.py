@@ -139,3 +139,10 @@ def _keep(session: Session, rows: Sequence[dict[str, object]]) -> None:
         ),
         list(rows),
     )
+
+
+def forget_left(session: Session, before: datetime) -> int:
+    """Drop what waits since before a moment in portals that nobody works on: coming back, they are read anew."""
+    left = select(Portal.portal_id).where(Portal.state == "active")
+    statement = delete(InboxRow).where(InboxRow.first_at < before, InboxRow.portal_id.not_in(left))
+    return int(session.execute(statement).rowcount)  # type: ignore[attr-defined]

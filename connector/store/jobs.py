@@ -18,6 +18,7 @@ from typing import Any
 import procrastinate
 from procrastinate.exceptions import AlreadyEnqueued
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from connector.store.database import raw
@@ -26,6 +27,15 @@ QUICK, SLOW = "quick", "slow"
 QUEUES = (QUICK, SLOW)
 SERVICE = 0
 """Instead of a portal's id: work of the service itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """A job that a dead worker left behind, and whether it is given up."""
+
+    job: str
+    portal_id: int
+    is_given_up: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +100,31 @@ def living_workers(session: Session, within: timedelta) -> int:
     return session.scalar(text(_WORKERS), {"seconds": within.total_seconds()}) or 0
 
 
+def heal(session: Session, silent: timedelta, most_deaths: int) -> list[Healed]:
+    """Put jobs back into the queue whose worker gave no sign of life for so long.
+
+    One whose successor waits already is over. One that lost `most_deaths` workers is failed instead: it may be what
+    kills them. Several workers may heal at once.
+    """
+    stalled = session.execute(text(_STALLED), {"silent": silent.total_seconds()}).all()
+    return [
+        Healed(name, portal_id, is_given_up=_put_back(session, job_id, deaths=attempts + 1, most=most_deaths))
+        for job_id, name, portal_id, attempts in stalled
+    ]
+
+
+def _put_back(session: Session, job_id: int, *, deaths: int, most: int) -> bool:
+    if deaths >= most:
+        session.execute(text(_END), {"id": job_id, "status": "failed"})
+        return True
+    try:
+        with session.begin_nested():
+            session.execute(text(_BACK), {"id": job_id})
+    except IntegrityError:
+        session.execute(text(_END), {"id": job_id, "status": "aborted"})
+    return False
+
+
 def forget_finished(session: Session, *, succeeded: timedelta, failed: timedelta) -> int:
     """Delete jobs that ended so long ago."""
     keys: Mapping[str, Any] = {"succeeded": succeeded, "failed": failed}
@@ -133,3 +168,17 @@ WHERE j.status NOT IN ('todo', 'doing') AND NOT EXISTS (
   SELECT FROM procrastinate_events e WHERE e.job_id = j.id AND e.at > now()
     - CASE WHEN j.status = 'succeeded' THEN CAST(:succeeded AS interval) ELSE CAST(:failed AS interval) END)
 """
+
+_STALLED = """
+SELECT j.id, j.task_name, (j.args ->> 'portal_id')::int, j.attempts FROM procrastinate_jobs j
+LEFT JOIN procrastinate_workers w ON w.id = j.worker_id
+WHERE j.status = 'doing'
+  AND (w.id IS NULL OR w.last_heartbeat < now() - make_interval(secs => :silent))
+ORDER BY j.id FOR UPDATE OF j SKIP LOCKED
+"""
+
+_BACK = """
+UPDATE procrastinate_jobs SET status = 'todo', attempts = attempts + 1, scheduled_at = now() WHERE id = :id
+"""
+
+_END = "UPDATE procrastinate_jobs SET status = CAST(:status AS procrastinate_job_status) WHERE id = :id"

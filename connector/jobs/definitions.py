@@ -1,0 +1,234 @@
+"""What each kind of background work does, one bounded chunk at a time, and what becomes of it when it fails.
+
+A chunk ends in one transaction: how far it came, and the job that goes on. Jobs have a portal's id and nothing else.
+
+==========================  ==========================================================================
+the chunk ends with         what follows
+==========================  ==========================================================================
+all done                    nothing; the next due moment asks again
+some done                   its successor, at the end of the portal's line
+`PortalBusy`                the same again in a moment: a command works on the portal
+`Transient`                 later: when the CRM said, else ever more seldom, up to every quarter of an hour
+`AccessLost`                the portal is paused, with the reason, in the audit trail; nothing is tried again
+`UnsafePlan`                the run is stopped until a person has looked
+other refusals              given up until asked for anew: trying again would end the same
+anything else               a few more tries, then given up, and its job stays in the queue as failed
+==========================  ==========================================================================
+
+Drains are never given up: what is in the inbox was promised. They are only tried more seldom.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from adapters.errors import AccessLost, CRMError, Transient
+from adapters.hosts import HostRefused
+from adapters.oauth import KeptTokens
+from connector.deadline import Deadline
+from connector.errors import ConnectorError, DatabaseAway, Interruption, PortalBusy, PortalPaused, WrongUse
+from connector.jobs import running, watch
+from connector.jobs.drain import drain_portal
+from connector.jobs.loop import working_on
+from connector.jobs.retention import forget
+from connector.jobs.schedule import DRAIN, FULL, KINDS, PULL, RETENTION, RUN, TOKENS, WATCH
+from connector.jobs.steps import silent
+from connector.store import jobs, portals, work
+from connector.store.jobs import SERVICE
+from connector.store.models import Portal, WorkRow
+from connector.sync.pull import Pull
+from connector.wiring import Service
+
+log = logging.getLogger("rfm.jobs")
+Work = Callable[[Service, int, Deadline], str | None]
+"""One chunk of a portal's work; returns the stage to go on with, None when all is done."""
+
+_BUSY_S = 2.0
+_LONG_WAIT_S = 5.0
+_FIRST_WAIT_S = 5.0
+_LONGEST_S = 900.0
+_TRIES = 5
+_IDLE = timedelta(days=30)
+_OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do after a failure. `wait_s` None: it is not tried again by itself."""
+
+    wait_s: float | None
+    counts: bool = True
+    pauses: bool = False
+    is_poison: bool = False
+
+
+def perform(service: Service, name: str, portal_id: int, deadline: Deadline) -> None:
+    """One chunk of a kind of work, with everything that follows from how it ends.
+
+    Raises only what shall be seen as a failed job.
+    """
+    if not _is_workable(service, portal_id):
+        with service.database.session() as session:
+            work.put_away(session, portal_id, name)
+        return
+    try:
+        left = WORKS[name](service, portal_id, deadline)
+    except Exception as error:
+        if _after(service, name, portal_id, error):
+            raise
+        return
+    with service.database.session() as session:
+        if left is None:
+            work.done(session, portal_id, name, datetime.now(UTC))
+        else:
+            work.progressed(session, portal_id, name, left, datetime.now(UTC))
+            jobs.defer(session, name, portal_id, queue=KINDS[name].queue)
+
+
+def decide(name: str, error: Exception, failures: int) -> Decision:
+    """What follows from an error after so many failures in a row (this one included)."""
+    for kind, rule in _RULES:
+        if isinstance(error, kind):
+            return rule(error, failures)
+    if name == DRAIN:
+        return Decision(_backoff(failures + 3), is_poison=failures == _TRIES)
+    if isinstance(error, _REFUSALS):
+        return Decision(None)
+    return Decision(_backoff(failures)) if failures < _TRIES else Decision(None, is_poison=True)
+
+
+def _backoff(failures: int) -> float:
+    """Doubling from five seconds to a quarter of an hour, up to a quarter less, so that portals spread."""
+    wait = min(_LONGEST_S, _FIRST_WAIT_S * 2.0 ** max(0, min(failures, 20) - 1))
+    return wait * (1 - random.random() / 4)  # noqa: S311 - spreads load, guards nothing
+
+
+def _later(error: Exception, failures: int) -> Decision:
+    told = error.retry_after if isinstance(error, Transient) else None
+    return Decision(max(told or 0.0, _backoff(failures)))
+
+
+_REFUSALS = (WrongUse, CRMError, HostRefused)
+_RULES: tuple[tuple[type[Exception], Callable[[Exception, int], Decision]], ...] = (
+    (PortalBusy, lambda _, __: Decision(_BUSY_S, counts=False)),
+    (PortalPaused, lambda _, __: Decision(None, counts=False)),
+    (DatabaseAway, _later),
+    (Interruption, lambda _, __: Decision(0.0, counts=False)),  # the process ends: the work is handed back
+    (AccessLost, lambda _, __: Decision(None, pauses=True)),
+    (Transient, _later),
+)
+"""In this order: the first that fits."""
+
+
+def _after(service: Service, name: str, portal_id: int, error: Exception) -> bool:
+    """Note a failure and ask for what follows; returns whether the job shall be seen as failed."""
+    now, told = datetime.now(UTC), _words(error)
+    with service.database.session() as session:
+        row = session.get(WorkRow, (portal_id, name))
+        decision = decide(name, error, (row.failures if row is not None else 0) + 1)
+        level = logging.WARNING if decision.counts else logging.INFO
+        log.log(level, "job failed job=%s portal=%d wait_s=%s reason=%s", name, portal_id, decision.wait_s, told)
+        if decision.pauses and portal_id != SERVICE:
+            portals.pause(session, portal_id, told)
+        if decision.wait_s is None:
+            _give_up(session, name, portal_id, error, now, counts=decision.counts)
+            return decision.is_poison
+        if decision.counts:
+            work.failed(session, portal_id, name, told, now)
+        in_line = decision.wait_s <= _LONG_WAIT_S
+        jobs.defer(session, name, portal_id, queue=KINDS[name].queue, wait_s=decision.wait_s, in_line=in_line)
+    return decision.is_poison
+
+
+def _give_up(session: Session, name: str, portal_id: int, error: Exception, now: datetime, *, counts: bool) -> None:
+    if counts:
+        work.given_up(session, portal_id, name, _words(error), now)
+    else:
+        work.put_away(session, portal_id, name)
+    if name == RUN:
+        running.give_up(session, portal_id, error)
+
+
+def _words(error: Exception) -> str:
+    """What may be kept and logged: our own sentences, of strangers' errors only their class."""
+    known = CRMError | ConnectorError | HostRefused
+    return str(error) if isinstance(error, known) else f"unexpected {type(error).__name__}"
+
+
+def _is_workable(service: Service, portal_id: int) -> bool:
+    if portal_id == SERVICE:
+        return True
+    with service.database.session() as session:
+        portal = session.get(Portal, portal_id)
+        return portal is not None and portal.state == "active"
+
+
+def _name(service: Service, portal_id: int) -> str:
+    with service.database.session() as session:
+        return session.get_one(Portal, portal_id).name
+
+
+def _run(service: Service, portal_id: int, deadline: Deadline) -> str | None:
+    with working_on(service, _name(service, portal_id)) as (portal, opened):
+        return None if running.go_on(service, portal, opened, deadline) else _OPEN
+
+
+def _pull(name: str) -> Work:
+    def work_on(service: Service, portal_id: int, deadline: Deadline) -> str | None:
+        with working_on(service, _name(service, portal_id)) as (_, opened):
+            with service.database.session() as session:
+                stage = work.row_of(session, portal_id, name).stage
+            pull = Pull(service.database, portal_id, opened.adapter, silent)
+            return pull.go_on(stage, full=name == FULL, deadline=deadline)
+
+    return work_on
+
+
+def _drain(service: Service, portal_id: int, deadline: Deadline) -> str | None:
+    return None if drain_portal(service, portal_id, deadline).finished else _OPEN
+
+
+def _tokens(service: Service, _: int, deadline: Deadline) -> str | None:
+    """Renew the grants of portals that nobody works on, so that they do not run out; one that is lost is paused."""
+    with service.database.session() as session:
+        waiting = session.scalars(select(Portal).where(Portal.state == "active", Portal.access.is_not(None))).all()
+    for portal in waiting:
+        if deadline.over():
+            return _OPEN
+        try:
+            tokens = service.access_of(portal).tokens
+            if isinstance(tokens, KeptTokens):
+                tokens.renew_idle(_IDLE)
+        except AccessLost as error:
+            with service.database.session() as session:
+                portals.pause(session, portal.portal_id, str(error))
+        except (Transient, ConnectorError) as error:
+            log.warning("token not renewed portal=%d reason=%s", portal.portal_id, _words(error))
+    return None
+
+
+def _retention(service: Service, _: int, deadline: Deadline) -> str | None:
+    return None if forget(service.database, datetime.now(UTC), deadline) else _OPEN
+
+
+def _watch(service: Service, _: int, __: Deadline) -> str | None:
+    watch.look(service.database, datetime.now(UTC))
+    return None
+
+
+WORKS: Mapping[str, Work] = {
+    RUN: _run,
+    PULL: _pull(PULL),
+    FULL: _pull(FULL),
+    DRAIN: _drain,
+    TOKENS: _tokens,
+    RETENTION: _retention,
+    WATCH: _watch,
+}

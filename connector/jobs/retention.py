@@ -1,0 +1,35 @@
+"""What is kept for how long, and forgetting it: changes, ended jobs, inboxes of portals that left, requests, alerts."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from connector.deadline import NEVER, Deadline
+from connector.store import alerts, changes, inbox, jobs, requests
+from connector.store.database import Database
+from connector.store.models import Portal
+
+KEEP_CHANGES_DAYS = 30
+_SUCCEEDED, _FAILED = timedelta(hours=6), timedelta(days=30)
+_REQUESTS = timedelta(days=7)
+_ALERTS = timedelta(days=90)
+_INBOX = timedelta(days=3)
+
+
+def forget(database: Database, now: datetime, deadline: Deadline = NEVER) -> bool:
+    """Drop what is too old; returns whether all of it was looked at before the deadline. Safe to repeat."""
+    with database.session() as session:
+        jobs.forget_finished(session, succeeded=_SUCCEEDED, failed=_FAILED)
+        requests.forget_older(session, now - _REQUESTS)
+        alerts.forget_closed(session, now - _ALERTS)
+        inbox.forget_left(session, now - _INBOX)
+        portals = session.scalars(select(Portal).order_by(Portal.portal_id)).all()
+    for portal in portals:
+        if deadline.over():
+            return False
+        kept = timedelta(days=int(portal.settings.get("keep_changes_days", KEEP_CHANGES_DAYS)))
+        with database.session() as session:
+            changes.forget_older(session, portal.portal_id, now - kept)
+    return True

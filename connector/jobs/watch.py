@@ -1,0 +1,131 @@
+"""What is not as it should be: looked at every minute, told once when it begins and once when it is over.
+
+=========  ==============================================================================================
+kind       when
+=========  ==============================================================================================
+schedule   work was due and is neither done nor getting on, or was begun late (about: which work)
+failing    work failed three times in a row and is tried again (about: which work)
+failed     work was given up until it is asked for anew (about: which work)
+paused     the portal waits for a person
+stale      no run came to its end for two days, with a weekly schedule for eight and a half
+refused    the CRM refused more than a tenth of the last run's cards
+throttled  the CRM told us to slow down at more than a twentieth of the requests of this and the last hour
+inbox      an event waits for more than ten minutes
+queue      a job is due for more than ten minutes: there are too few workers
+=========  ==============================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from connector.jobs.schedule import KINDS, LATE, WEEKLY, settings_of
+from connector.store import alerts, inbox, jobs, requests, work
+from connector.store.alerts import Alarm
+from connector.store.database import Database
+from connector.store.jobs import SERVICE
+from connector.store.models import Portal, RunRow, WorkRow
+
+_TRIES = 3
+_REFUSED_SHARE = 0.1
+_THROTTLED_SHARE, _FEW = 0.05, 20
+_WAITING = timedelta(minutes=10)
+_STALE = {WEEKLY: timedelta(days=8, hours=12)}
+_STALE_DAILY = timedelta(days=2)
+_ENDED = ("done", "done_with_refusals")
+
+
+def look(database: Database, now: datetime) -> tuple[int, int]:
+    """Bring the alerts up to date; returns how many were opened and how many were closed."""
+    with database.session() as session:
+        return alerts.settle(session, list(alarms(session, now)), now)
+
+
+def alarms(session: Session, now: datetime) -> Iterator[Alarm]:
+    """Everything that is wrong at a moment."""
+    portals = {portal.portal_id: portal for portal in session.scalars(select(Portal))}
+    active = {portal_id for portal_id, portal in portals.items() if portal.state == "active"}
+    for row in work.all_rows(session):
+        if row.portal_id in active or row.portal_id == SERVICE:
+            yield from _of_work(row, now)
+    ended = _last_ended(session)
+    for portal in portals.values():
+        if portal.state == "paused":
+            yield Alarm(portal.portal_id, "paused", detail={"reason": portal.state_reason or ""})
+        if portal.portal_id in active:
+            yield from _of_runs(portal, ended.get(portal.portal_id), now)
+    yield from _of_traffic(session, active, now)
+    yield from _of_waiting(session, active, now)
+
+
+def is_late(row: WorkRow, now: datetime) -> bool:
+    """Whether work is overdue, or asked for and not getting on."""
+    kind = KINDS.get(row.job)
+    if kind is None:
+        return False
+    if row.due_at is not None and now - row.due_at > kind.grace:
+        return True
+    if row.asked_at is None:
+        return False
+    return now - max(row.asked_at, row.progressed_at or row.asked_at) > kind.grace
+
+
+def _of_work(row: WorkRow, now: datetime) -> Iterator[Alarm]:
+    if is_late(row, now):
+        since = row.asked_at or row.due_at
+        yield Alarm(row.portal_id, LATE, row.job, {"due": since.isoformat(timespec="seconds") if since else ""})
+    if row.failures == 0:
+        return
+    if row.asked_at is None and row.job in KINDS and KINDS[row.job].rhythm is not None:
+        yield Alarm(row.portal_id, "failed", row.job, {"reason": row.error or ""})
+    elif row.failures >= _TRIES:
+        yield Alarm(row.portal_id, "failing", row.job, {"reason": row.error or ""})
+
+
+def _last_ended(session: Session) -> Mapping[int, RunRow]:
+    newest = (
+        select(RunRow.portal_id, func.max(RunRow.started_at).label("at"))
+        .where(RunRow.kind == "run", RunRow.state.in_(_ENDED))
+        .group_by(RunRow.portal_id)
+        .subquery()
+    )
+    rows = session.scalars(
+        select(RunRow).join(newest, (RunRow.portal_id == newest.c.portal_id) & (RunRow.started_at == newest.c.at))
+    )
+    return {row.portal_id: row for row in rows}
+
+
+def _of_runs(portal: Portal, last: RunRow | None, now: datetime) -> Iterator[Alarm]:
+    """A portal that never had a run is stale when its first one does not come."""
+    ended = last.finished_at if last is not None else None
+    since = ended or portal.created_at
+    if now - since > _STALE.get(settings_of(portal)["cycle"], _STALE_DAILY):
+        yield Alarm(portal.portal_id, "stale", detail={"since": since.isoformat(timespec="seconds")})
+    if last is None:
+        return
+    refused, written = int(last.counts.get("refused", 0)), int(last.counts.get("written", 0))
+    if refused and refused > _REFUSED_SHARE * (refused + written):
+        yield Alarm(portal.portal_id, "refused", detail={"refused": refused, "of": refused + written})
+
+
+def _of_traffic(session: Session, active: set[int], now: datetime) -> Iterator[Alarm]:
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    for traffic in requests.traffic(session, hour - timedelta(hours=1)):
+        too_many = traffic.throttled > _THROTTLED_SHARE * traffic.requests
+        if traffic.portal_id in active and traffic.throttled >= _FEW and too_many:
+            detail = {"throttled": traffic.throttled, "requests": traffic.requests}
+            yield Alarm(traffic.portal_id, "throttled", detail=detail)
+
+
+def _of_waiting(session: Session, active: set[int], now: datetime) -> Iterator[Alarm]:
+    for portal_id in inbox.portals_waiting(session):
+        since = inbox.oldest(session, portal_id)
+        if portal_id in active and since is not None and now - since > _WAITING:
+            yield Alarm(portal_id, "inbox", detail={"since": since.isoformat(timespec="seconds")})
+    due = [depth.due_since for depth in jobs.depths(session) if depth.due_since is not None]
+    if due and now - min(due) > _WAITING:
+        yield Alarm(SERVICE, "queue", detail={"since": min(due).isoformat(timespec="seconds")})

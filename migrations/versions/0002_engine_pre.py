@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
@@ -14,8 +16,13 @@ branch_labels = None
 depends_on = None
 
 
+def _psycopg() -> Any:
+    """The migration's own connection, inside its transaction."""
+    return op.get_bind().connection.dbapi_connection
+
+
 def upgrade() -> None:
-    engine_schema.install(op.get_bind().connection.dbapi_connection)
+    engine_schema.install(_psycopg())
     op.create_table(
         "work",
         sa.Column("portal_id", sa.Integer(), nullable=False),
@@ -57,4 +64,4 @@ def downgrade() -> None:
     op.drop_table("request_log")
     op.drop_table("alerts")
     op.drop_table("work")
-    engine_schema.remove(op.get_bind().connection.dbapi_connection)
+    engine_schema.remove(_psycopg())

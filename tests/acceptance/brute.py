@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import pairwise
 from statistics import median
 from zoneinfo import ZoneInfo
 
@@ -71,7 +72,7 @@ def expected_cards(
         back = [amount for day, amount in refunds[who] if 0 <= (today - day).days < 365]
         money = sum((amount for _, amount in window if amount is not None), Decimal(0)) + sum(back, Decimal(0))
         days = sorted({day for day, _ in rows})
-        gaps = [(b - a).days for a, b in zip(days, days[1:], strict=False)]
+        gaps = [(b - a).days for a, b in pairwise(days)]
         overdue = len(days) >= 3 and recency > 2 * median(gaps)
         raw[who] = (recency, len(window), money.quantize(CENT, ROUND_HALF_UP), overdue)
     borders = borders or [_borders([values[axis] for values in raw.values()]) for axis in range(3)]

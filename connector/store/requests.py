@@ -22,6 +22,8 @@ _NUMBER = re.compile(r"\d+")
 _LONGEST = 60
 NO_ANSWER = "none"
 THROTTLED = "429"
+_BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
+"""The hour of the sums of what is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +96,27 @@ def traffic(session: Session, since: datetime) -> list[Traffic]:
     return [Traffic(portal_id, int(all_), int(slow), int(bad)) for portal_id, all_, slow, bad in rows]
 
 
-def forget_older(session: Session, before: datetime) -> int:
-    """Drop the hours before a moment."""
-    return int(session.execute(delete(RequestRow).where(RequestRow.hour < before)).rowcount)  # type: ignore[attr-defined]
+def totals(session: Session) -> list[tuple[int, str, int]]:
+    """(portal, kind of answer, requests) since the portal was connected. Never falls."""
+    rows = session.execute(
+        select(RequestRow.portal_id, RequestRow.status, func.sum(RequestRow.count))
+        .group_by(RequestRow.portal_id, RequestRow.status)
+        .order_by(RequestRow.portal_id, RequestRow.status)
+    )
+    return [(portal_id, status, int(count)) for portal_id, status, count in rows]
+
+
+def fold_older(session: Session, before: datetime) -> int:
+    """Turn the hours before a moment into one sum for each portal and kind of answer; returns how many rows went."""
+    old = (RequestRow.hour < before, RequestRow.hour > _BEFORE_ALL)
+    sums = session.execute(
+        select(RequestRow.portal_id, RequestRow.status, func.sum(RequestRow.count), func.sum(RequestRow.ms))
+        .where(*old)
+        .group_by(RequestRow.portal_id, RequestRow.status)
+    )
+    for portal_id, status, count, ms in sums.all():
+        _add(session, portal_id, {(_BEFORE_ALL, "", status): (int(count), int(ms))})
+    return int(session.execute(delete(RequestRow).where(*old)).rowcount)  # type: ignore[attr-defined]
 
 
 def _add(session: Session, portal_id: int, sums: dict[tuple[datetime, str, str], tuple[int, int]]) -> None:

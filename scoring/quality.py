@@ -6,9 +6,9 @@ object to has 100, any other less. Below 40 the SLA is softened and the history 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from enum import IntFlag
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from scoring.frames import Bool, Int8, Int32
 BEST = 100
 SOFTEN_BELOW = 40
 SHORT_HISTORY_DAYS = 90
+_AT_ONCE = 1 << 16
 
 
 class Cause(IntFlag):
@@ -120,6 +121,21 @@ class Quality:
 
 def assess(facts: Facts) -> Quality:
     """Score every customer. Raises `BadFrame` where counts contradict each other."""
+    count = len(facts.orders_total)
+    score, causes = np.empty(count, dtype=np.int8), np.empty(count, dtype=np.uint16)
+    for start in range(0, count, _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        score[some], causes[some] = _assess(_part(facts, some))
+    return Quality(score, causes)
+
+
+def _part(facts: Facts, some: slice) -> Facts:
+    arrays: dict[str, Any] = {one.name: getattr(facts, one.name) for one in fields(facts)}
+    parts: dict[str, Any] = {name: None if array is None else array[some] for name, array in arrays.items()}
+    return replace(facts, **parts)
+
+
+def _assess(facts: Facts) -> tuple[Int8, NDArray[np.uint16]]:
     total = facts.orders_total.astype(np.int64)
     if len(total) and int(total.min()) < 1:
         raise BadFrame("only customers with an order have a quality", column="orders_total")
@@ -132,7 +148,7 @@ def assess(facts: Facts) -> Quality:
             raise BadFrame("the counts do not fit the orders", column=cause.name or "cause")
         lost -= -cause.weight * touched.astype(np.int64) // of
         causes |= np.where(touched > 0, np.uint16(cause.value), np.uint16(0))
-    return Quality(np.maximum(0, BEST - lost).astype(np.int8), causes)
+    return np.maximum(0, BEST - lost).astype(np.int8), causes
 
 
 def causes_in(mask: int) -> tuple[Cause, ...]:

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from scoring.frames import Bool, Float64, Int32, Int64
-from scoring.runs import Runs, joined
+from scoring.frames import Bool, Float64, Int32
+from scoring.runs import Growing, Runs
 from scoring.sieve import Rows
 
 DAYS_FOR_A_RHYTHM = 3
 _CELLS = 1 << 18  # of the matrix in which gaps are sorted; 1 MB
+_GAPS_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,36 +39,44 @@ class History:
 
 @dataclass(slots=True, eq=False)
 class HistoryOfRuns:
-    """Collects the history of sorted rows, block by block. Holds 4 bytes for every gap between order days."""
+    """Collects the history of sorted rows, block by block. Gaps between order days are held for some blocks only."""
 
-    _number: list[Int64] = field(default_factory=list)
-    _orders_total: list[Int32] = field(default_factory=list)
-    _order_days: list[Int32] = field(default_factory=list)
-    _first_day: list[Int32] = field(default_factory=list)
-    _gaps: list[Int32] = field(default_factory=list)
+    _orders_total: Growing[np.int32] = field(default_factory=lambda: Growing(np.int32))
+    _order_days: Growing[np.int32] = field(default_factory=lambda: Growing(np.int32))
+    _first_day: Growing[np.int32] = field(default_factory=lambda: Growing(np.int32))
+    _medians: Growing[np.float64] = field(default_factory=lambda: Growing(np.float64))
+    _gaps: Growing[np.int32] = field(default_factory=lambda: Growing(np.int32))
+    _gap_counts: Growing[np.int32] = field(default_factory=lambda: Growing(np.int32))
 
     def add(self, rows: Rows, runs: Runs) -> None:
         """Take in one block."""
-        self._number.append(runs.number)
-        self._orders_total.append((runs.ends - runs.starts + 1).astype(np.int32))
-        self._first_day.append(rows.day[runs.starts])
+        self._orders_total.add((runs.ends - runs.starts + 1).astype(np.int32))
+        self._first_day.add(rows.day[runs.starts])
         gaps = rows.day[1:] - rows.day[:-1]
         real = (gaps != 0) & ~runs.opens[1:]
-        self._gaps.append(gaps[real])
-        self._order_days.append(1 + _count_inside(real, runs))
+        counts = _count_inside(real, runs)
+        self._order_days.add(1 + counts)
+        self._gap_counts.add(counts)
+        self._gaps.add(gaps[real])
+        if len(self._gaps) >= _GAPS_AT_ONCE:
+            self._take_medians()
 
     def history(self, unknown_amounts: Int32) -> History:
         """The whole of it; `unknown_amounts` was counted elsewhere."""
-        order_days = joined(self._order_days, np.int32)
-        gaps = joined(self._gaps, np.int32)
-        self._gaps.clear()
+        self._take_medians()
         return History(
-            orders_total=joined(self._orders_total, np.int32),
-            order_days=order_days,
-            first_day=joined(self._first_day, np.int32),
-            median_gap=_medians(gaps, order_days - 1),
+            orders_total=self._orders_total.whole(),
+            order_days=self._order_days.whole(),
+            first_day=self._first_day.whole(),
+            median_gap=self._medians.whole(),
             unknown_amounts=unknown_amounts,
         )
+
+    def _take_medians(self) -> None:
+        """Of the customers whose gaps are held; a block splits no customer, so all of theirs are."""
+        self._medians.add(_medians(self._gaps.whole(), self._gap_counts.whole()))
+        self._gaps.clear()
+        self._gap_counts.clear()
 
 
 def _count_inside(real: Bool, runs: Runs) -> Int32:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,34 @@ BLOCK_ROWS = 1 << 16
 
 WholeT = TypeVar("WholeT", np.int32, np.int64)
 ScalarT = TypeVar("ScalarT", bound=np.generic)
+
+
+class Growing(Generic[ScalarT]):
+    """One array that grows by parts, in place, so that nothing is held twice."""
+
+    def __init__(self, dtype: type[ScalarT]) -> None:
+        self._array: NDArray[ScalarT] = np.empty(BLOCK_ROWS, dtype=dtype)
+        self._filled = 0
+
+    def __len__(self) -> int:
+        """Entries so far."""
+        return self._filled
+
+    def add(self, part: NDArray[ScalarT]) -> None:
+        """Append."""
+        end = self._filled + len(part)
+        if end > len(self._array):
+            self._array.resize(max(end, len(self._array) * 5 // 4), refcheck=False)
+        self._array[self._filled : end] = part
+        self._filled = end
+
+    def whole(self) -> NDArray[ScalarT]:
+        """All of it, as a view."""
+        return self._array[: self._filled]
+
+    def clear(self) -> None:
+        """Begin again; what `whole` gave out before is overwritten."""
+        self._filled = 0
 
 
 class NotSorted(Exception):
@@ -86,21 +114,27 @@ class TotalsOfRuns:
     """Collects `Totals` block by block. `since` is the day before the window's first."""
 
     since: int
-    _number: list[Int64] = field(default_factory=list)
-    _last_day: list[Int32] = field(default_factory=list)
-    _frequency: list[Int32] = field(default_factory=list)
-    _low: list[Int64] = field(default_factory=list)
-    _high: list[Int64 | None] = field(default_factory=list)
+    _number: Growing[np.int64] = field(default_factory=lambda: Growing(np.int64))
+    _last_day: Growing[np.int32] = field(default_factory=lambda: Growing(np.int32))
+    _frequency: Growing[np.int32] = field(default_factory=lambda: Growing(np.int32))
+    _low: Growing[np.int64] = field(default_factory=lambda: Growing(np.int64))
+    _high: Growing[np.int64] | None = None
     _scratch: Int64 = field(default_factory=lambda: np.empty(BLOCK_ROWS, dtype=np.int64))
 
     def add(self, rows: Rows, runs: Runs) -> None:
         """Count one block."""
         inside = rows.day > self.since
-        self._number.append(runs.number)
-        self._last_day.append(rows.day[runs.ends])
-        self._frequency.append(_sums_of_runs(inside.astype(np.int32), runs))
-        self._low.append(self._sums(rows.amount, inside, runs))
-        self._high.append(self._sums(rows.amount >> HALF_BITS, inside, runs) if rows.wide else None)
+        already = len(self._number)
+        self._number.add(runs.number)
+        self._last_day.add(rows.day[runs.ends])
+        self._frequency.add(_sums_of_runs(inside.astype(np.int32), runs))
+        self._low.add(self._sums(rows.amount, inside, runs))
+        if rows.wide and self._high is None:
+            self._high = Growing(np.int64)
+            self._high.add(np.zeros(already, dtype=np.int64))
+        if self._high is not None:
+            none = np.zeros(len(runs.number), dtype=np.int64)
+            self._high.add(self._sums(rows.amount >> HALF_BITS, inside, runs) if rows.wide else none)
 
     def _sums(self, amount: Int64, inside: Bool, runs: Runs) -> Int64:
         if len(amount) > len(self._scratch):
@@ -110,17 +144,11 @@ class TotalsOfRuns:
     def totals(self) -> Totals:
         """All that was counted."""
         return Totals(
-            joined(self._number, np.int64),
-            joined(self._last_day, np.int32),
-            joined(self._frequency, np.int32),
-            Sums(joined(self._low, np.int64), self._upper_halves()),
+            self._number.whole(),
+            self._last_day.whole(),
+            self._frequency.whole(),
+            Sums(self._low.whole(), None if self._high is None else self._high.whole()),
         )
-
-    def _upper_halves(self) -> Int64 | None:
-        if all(part is None for part in self._high):
-            return None
-        pairs = zip(self._high, self._low, strict=True)
-        return joined([np.zeros_like(low) if high is None else high for high, low in pairs], np.int64)
 
 
 def _sums_of_runs(values: NDArray[WholeT], runs: Runs) -> NDArray[WholeT]:
@@ -128,8 +156,3 @@ def _sums_of_runs(values: NDArray[WholeT], runs: Runs) -> NDArray[WholeT]:
     running = np.cumsum(values, out=values)[runs.ends]
     running[1:] -= running[:-1].copy()
     return running
-
-
-def joined(parts: list[NDArray[ScalarT]], dtype: type[ScalarT]) -> NDArray[ScalarT]:
-    """One array from its parts, also when there are none."""
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=dtype)

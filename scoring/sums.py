@@ -53,7 +53,10 @@ def hundredths(sums: Sums, refunds: Refunds, places: int) -> Int64:
 def _round(units: Int64, scale: int) -> Int64:
     if scale == 1:
         return units
-    rounded: Int64 = np.sign(units) * ((np.abs(units) + scale // 2) // scale)
+    rounded: Int64 = np.abs(units)
+    rounded += scale // 2
+    rounded //= scale
+    np.negative(rounded, out=rounded, where=units < 0)
     return rounded
 
 

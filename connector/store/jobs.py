@@ -55,7 +55,7 @@ def defer(session: Session, job: str, portal_id: int, *, queue: str, wait_s: flo
     Returns False when one waits already. Two transactions that ask for the same job wait for each other, so ask last
     and commit soon.
     """
-    folded = f"{job}:{portal_id}"
+    folded, connection = f"{job}:{portal_id}", raw(session)
     if session.scalar(text(_WAITS), {"folded": folded}):
         return False
     asking = _deferring().configure_task(
@@ -65,10 +65,10 @@ def defer(session: Session, job: str, portal_id: int, *, queue: str, wait_s: flo
         lock=line_of(portal_id) if in_line and portal_id != SERVICE else None,
         queueing_lock=folded,
         schedule_in={"seconds": wait_s} if wait_s > 0 else None,
-        connection=raw(session),
+        connection=connection,
     )
     try:
-        with session.begin_nested():
+        with connection.transaction():  # a savepoint: the session's own would come only with its next statement
             asking.defer(portal_id=portal_id)
     except AlreadyEnqueued:
         return False

@@ -26,6 +26,8 @@ from connector.store.models import Portal
 
 _INFO_AGE = timedelta(hours=20)
 _BY_ID = 500
+_FIRST_LOOK = 5000
+"""Changed rows after which the tables are looked over for the first time."""
 _READ, _END = "read", "end"
 Progress = Callable[[str, int], None]
 """Called with a stream's name and the number of records just stored."""
@@ -91,6 +93,8 @@ class Pull:
         self._adapter = adapter
         self._progress = progress
         self._stop = threading.Event()
+        self._growth = threading.Lock()
+        self._grown, self._look_at = 0, _FIRST_LOOK
         self.pulled = Pulled()
 
     def run(self, *, full: bool = False) -> Pulled:
@@ -198,6 +202,7 @@ class Pull:
                 stored = mirror.store_customers(session, self._portal_id, kind, page.records)
                 mirror.move_cursor(session, self._portal_id, stream, page.cursor)
             self._count(stream, stored)
+            self._grow(stored.changed)
         return reading.finished
 
     def _read_orders(self, source: OrderSource, deadline: Deadline, *, lines: bool) -> bool:
@@ -221,7 +226,18 @@ class Pull:
                 stored = mirror.store_orders(session, portal, source, page.records)
                 mirror.move_cursor(session, self._portal_id, stream, page.cursor)
             self._count(stream, stored)
+            self._grow(stored.changed)
         return reading.finished
+
+    def _grow(self, rows: int) -> None:
+        """Have the tables looked over whenever a backfill has doubled them: pages outrun the database's own rhythm."""
+        with self._growth:
+            self._grown += rows
+            if self._grown < self._look_at:
+                return
+            self._look_at = 2 * self._grown
+        with self._database.session() as session:
+            mirror.refresh_statistics(session)
 
     def _count(self, stream: str, stored: mirror.Stored) -> None:
         self.pulled.add(stream, stored.received, stored.changed)

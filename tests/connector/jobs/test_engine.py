@@ -349,7 +349,7 @@ def states_of(database, office):
 def test_no_portal_ever_has_two_writers(monkeypatch, queue, tmp_path):
     crms = {"first": MemoryCRM(page_size=10), "second": MemoryCRM(page_size=10)}
     for crm in crms.values():
-        stock(crm, 6)
+        stock(crm, 4)
     office, service = office_of(monkeypatch, queue, tmp_path, **crms)
     for portal_id in office.ids.values():
         for job in ("run", "pull", "full", "drain"):
@@ -365,8 +365,8 @@ def test_no_portal_ever_has_two_writers(monkeypatch, queue, tmp_path):
 
 def test_with_one_place_for_all_a_dead_portal_and_a_huge_one_let_a_third_have_its_turn(monkeypatch, queue, tmp_path):
     dead, huge, third = MemoryCRM(), MemoryCRM(page_size=2), MemoryCRM(page_size=10)
-    stock(huge, 9)
-    stock(third, 6)
+    stock(huge, 7)
+    stock(third, 4)
     dead.fail("rates", *[Interrupted("no answer")] * 1000)
     office, service = office_of(monkeypatch, queue, tmp_path, dead=dead, huge=huge, third=third)
     for name in ("dead", "huge", "third"):

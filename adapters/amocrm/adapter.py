@@ -88,7 +88,7 @@ from adapters.transport import Transport
 
 BY_ID = ("order[id]", "asc")
 NEWEST_FIRST = ("order[updated_at]", "desc")
-_IN_FLIGHT = 4
+_IN_FLIGHT = 8
 _TRIES = 5
 _GONE = "the card does not exist any more"
 

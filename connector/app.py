@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from threading import Lock
 from urllib.parse import urlsplit
 
@@ -17,11 +17,16 @@ from flask import Flask, Response, abort, g, jsonify, make_response, render_temp
 from sqlalchemy import exc
 from werkzeug.exceptions import HTTPException
 
+from connector.api import bitrix24_page, install
+from connector.api.hooks import Arrivals, StoredSecrets
+from connector.api.lazily import ServiceWhenNeeded
 from connector.config import Config, from_environment
 from connector.errors import ConnectorError, DatabaseAway
 from connector.store.database import Database, open_database
 from connector.web import plotly_script, view
 from connector.web.pages import Sources, register
+from connector.wiring import utc_now
+from webhooks import blueprint
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _HEALTH = frozenset({"/healthz", "/readyz"})
@@ -38,11 +43,6 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-
-
-def utc_now() -> datetime:
-    """The present moment."""
-    return datetime.now(UTC)
 
 
 class DatabaseWhenNeeded:
@@ -86,9 +86,22 @@ def create_app(config: Config | None = None, *, clock: Callable[[], datetime] = 
     view.add_language(app)
     register(app, Sources(database, clock))
     plotly_script.register(app)
+    _add_routes_of_crms(app, config, database, clock)
     _add_health(app, database)
     _add_errors(app)
     return app
+
+
+def _add_routes_of_crms(
+    app: Flask, config: Config, database: Callable[[], Database], clock: Callable[[], datetime]
+) -> None:
+    """What CRMs call: installing and leaving, and webhooks. Each proves who calls; none has a page of ours."""
+    service = ServiceWhenNeeded(config, database, clock)
+    app.register_blueprint(install.create_blueprint(service))
+    app.register_blueprint(bitrix24_page.create_blueprint(service))
+    app.register_blueprint(
+        blueprint.create_blueprint(Arrivals(service), StoredSecrets(service), clock, public_url=config.public_url)
+    )
 
 
 def own_names(config: Config) -> frozenset[str]:
@@ -114,8 +127,10 @@ def _add_guard(app: Flask, config: Config) -> None:
 
     @app.after_request
     def add_headers(response: Response) -> Response:
+        has_policy = "Content-Security-Policy" in response.headers
         for name, value in _HEADERS.items():
-            response.headers.setdefault(name, value)
+            if not (has_policy and name == "X-Frame-Options"):  # that page says itself who may frame it
+                response.headers.setdefault(name, value)
         response.headers.setdefault("Cache-Control", "private, no-cache")
         return response
 

@@ -83,10 +83,17 @@ class Service:
 
     @contextmanager
     def open(
-        self, access: PortalAccess, *, attempts: int | None = None, portal_id: int | None = None, patient: bool = True
+        self,
+        access: PortalAccess,
+        *,
+        attempts: int | None = None,
+        portal_id: int | None = None,
+        patient: bool = True,
+        guard: Callable[[], None] | None = None,
     ) -> Iterator[OpenPortal]:
         """Call a portal for a while, each call at most `attempts` times; `portal_id` has its requests counted.
 
+        `guard` is called before each request and raises when nothing may be sent any more.
         Somebody who waits at a terminal for a first answer is not `patient`: 20 seconds must do.
 
         Raises `WrongUse` for an address that may not be called.
@@ -98,6 +105,8 @@ class Service:
             raise WrongUse(str(error)) from None
         with ExitStack() as leaving:
             limits: dict[str, Any] = {"patience": self.patience_s, "attempts": attempts or self.attempts}
+            if guard is not None:
+                limits["guard"] = guard
             if portal_id is not None:
                 log = RequestLog(self.database, portal_id)
                 leaving.callback(log.close)

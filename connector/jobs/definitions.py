@@ -139,8 +139,8 @@ def _after(service: Service, name: str, portal_id: int, error: Exception, starte
         decision = decide(name, error, 1 if row is None or got_on else row.failures + 1)
         level = logging.WARNING if decision.counts else logging.INFO
         log.log(level, "job failed job=%s portal=%d wait_s=%s reason=%s", name, portal_id, decision.wait_s, told)
-        if decision.pauses and portal_id != SERVICE:
-            portals.pause(session, portal_id, told)
+        if decision.pauses:
+            _pause(session, portal_id, told)
         if decision.wait_s is None:
             _give_up(session, name, portal_id, error, now, counts=decision.counts)
             return decision.is_poison
@@ -149,6 +149,13 @@ def _after(service: Service, name: str, portal_id: int, error: Exception, starte
         in_line = decision.wait_s <= _LONG_WAIT_S
         jobs.defer(session, name, portal_id, queue=KINDS[name].queue, wait_s=decision.wait_s, in_line=in_line)
     return decision.is_poison
+
+
+def _pause(session: Session, portal_id: int, reason: str) -> None:
+    """Pause a portal that whoever lost the grant has not paused already."""
+    portal = session.get(Portal, portal_id)
+    if portal is not None and portal.state == "active":
+        portals.pause(session, portal_id, reason)
 
 
 def _give_up(session: Session, name: str, portal_id: int, error: Exception, now: datetime, *, counts: bool) -> None:
@@ -212,7 +219,7 @@ def _tokens(service: Service, _: int, deadline: Deadline) -> str | None:
                 tokens.renew_idle(_IDLE)
         except AccessLost as error:
             with service.database.session() as session:
-                portals.pause(session, portal.portal_id, str(error))
+                _pause(session, portal.portal_id, str(error))
         except (Transient, ConnectorError) as error:
             log.warning("token not renewed portal=%d reason=%s", portal.portal_id, _words(error))
     return None

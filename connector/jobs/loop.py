@@ -49,8 +49,8 @@ def working_on(service: Service, name: str) -> Iterator[tuple[Portal, OpenPortal
     with service.database.session() as session:
         portal = portals.working_portal(session, name)
     access = service.access_of(portal)
-    held = portal_lock(service.database, portal.portal_id, wait_s=service.lock_wait_s)
-    with held, service.open(access, portal_id=portal.portal_id) as opened:
+    locking = portal_lock(service.database, portal.portal_id, wait_s=service.lock_wait_s)
+    with locking as held, service.open(access, portal_id=portal.portal_id, guard=held.check) as opened:
         try:
             yield portal, opened
         except AccessLost as error:

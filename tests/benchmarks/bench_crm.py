@@ -102,7 +102,7 @@ def work_of(crm: str, shop: Shop, now: datetime, tasks: int) -> Work:
 
 
 def least_requests(crm: str, work: Work) -> dict[str, int]:
-    """Requests by what they do. Line items: HubSpot and Bitrix24 read them apart. amoCRM advises 50 in a bulk creation."""
+    """Requests by what they do. HubSpot and Bitrix24 have lines apart; amoCRM advises 50 in a bulk creation."""
     read, write, lines, tasks = {
         "amocrm": (250, 250, 0, 50),
         "bitrix24": (2500, 50, 2500, 50),

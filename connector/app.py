@@ -18,6 +18,7 @@ from sqlalchemy import exc
 from werkzeug.exceptions import HTTPException
 
 from connector.api import bitrix24_page, install
+from connector.api.background import Background, in_thread
 from connector.api.hooks import Arrivals, StoredSecrets
 from connector.api.lazily import ServiceWhenNeeded
 from connector.config import Config, from_environment
@@ -74,8 +75,16 @@ class DatabaseWhenNeeded:
             return self._database
 
 
-def create_app(config: Config | None = None, *, clock: Callable[[], datetime] = utc_now) -> Flask:
-    """The application. Without a config, the settings of the environment; raises `Misconfigured`."""
+def create_app(
+    config: Config | None = None,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    background: Background = in_thread,
+) -> Flask:
+    """The application. Without a config, the settings of the environment; raises `Misconfigured`.
+
+    `background` is what does the work that nobody waits for.
+    """
     config = config if config is not None else from_environment(os.environ)
     config.require_secrets()
     app = Flask(__name__, static_folder=None)
@@ -86,21 +95,22 @@ def create_app(config: Config | None = None, *, clock: Callable[[], datetime] = 
     view.add_language(app)
     register(app, Sources(database, clock))
     plotly_script.register(app)
-    _add_routes_of_crms(app, config, database, clock)
+    service = ServiceWhenNeeded(config, database, clock)
+    _add_routes_of_crms(app, service, clock, background)
     _add_health(app, database)
     _add_errors(app)
     return app
 
 
 def _add_routes_of_crms(
-    app: Flask, config: Config, database: Callable[[], Database], clock: Callable[[], datetime]
+    app: Flask, service: ServiceWhenNeeded, clock: Callable[[], datetime], background: Background
 ) -> None:
     """What CRMs call: installing and leaving, and webhooks. Each proves who calls; none has a page of ours."""
-    service = ServiceWhenNeeded(config, database, clock)
-    app.register_blueprint(install.create_blueprint(service))
-    app.register_blueprint(bitrix24_page.create_blueprint(service))
+    public_url = service.config.public_url
+    app.register_blueprint(install.create_blueprint(service, background=background))
+    app.register_blueprint(bitrix24_page.create_blueprint(service, background=background))
     app.register_blueprint(
-        blueprint.create_blueprint(Arrivals(service), StoredSecrets(service), clock, public_url=config.public_url)
+        blueprint.create_blueprint(Arrivals(service), StoredSecrets(service), clock, public_url=public_url)
     )
 
 

@@ -24,7 +24,7 @@ from adapters.registry import (
     bitrix24_read_page,
 )
 from connector.api.answers import chosen_language, page, plain
-from connector.api.background import Background, in_thread
+from connector.api.background import Background
 from connector.api.hooks import uninstalled
 from connector.api.install import in_words, set_up_after
 from connector.api.lazily import ServiceWhenNeeded
@@ -43,7 +43,7 @@ _PROVEN_BY_TOKEN = ("ONAPPUNINSTALL", "ONAPPUPDATE")
 _WITH_TOKENS = ("ONAPPINSTALL", "ONAPPUPDATE")
 
 
-def create_blueprint(service: ServiceWhenNeeded, *, background: Background = in_thread) -> Blueprint:
+def create_blueprint(service: ServiceWhenNeeded, *, background: Background) -> Blueprint:
     """Route `/install/bitrix24`: POST for pages and events, GET and HEAD for whoever looks whether it is there."""
     routes = _Page(service, background)
     blueprint = Blueprint("install_bitrix24", __name__)

@@ -20,7 +20,7 @@ from adapters.records import CRM
 from adapters.registry import amocrm_uninstalled_account, authorize_url
 from connector.api import starts
 from connector.api.answers import page, plain
-from connector.api.background import Background, in_thread
+from connector.api.background import Background
 from connector.api.hooks import uninstalled
 from connector.api.lazily import ServiceWhenNeeded
 from connector.errors import ConnectorError, DatabaseAway, Misconfigured, SchemaBehind, WrongUse
@@ -37,7 +37,7 @@ _LONGEST_REFERER = 255
 View = Callable[..., Response]
 
 
-def create_blueprint(service: ServiceWhenNeeded, *, background: Background = in_thread) -> Blueprint:
+def create_blueprint(service: ServiceWhenNeeded, *, background: Background) -> Blueprint:
     """Routes `/oauth/{hubspot,amocrm}/{start,callback}` and `/uninstall/amocrm`, and the files of their pages."""
     routes = _Routes(service, background)
     blueprint = Blueprint(

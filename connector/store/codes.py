@@ -35,4 +35,3 @@ def take(session: Session, now: datetime) -> InstallCodeRow | None:
         .limit(1)
         .with_for_update(skip_locked=True)
     )
-

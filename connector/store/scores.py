@@ -162,8 +162,10 @@ def living_scores(session: Session, portal_id: int, only: Sequence[int] | None =
     if only is not None:
         statement = statement.where(score.customer.in_(only))
     kinds = {kind.value: kind for kind in CustomerKind}
-    for *values, kind, external_id, manager_id in session.execute(statement):
-        yield LivingScore(*values, CustomerRef(kinds[kind], external_id), manager_id)
+    for row in session.execute(statement):
+        number, r, f, m, segment, quality, churn_risk, upsell, kind, external_id, manager_id = row
+        ref = CustomerRef(kinds[kind], external_id)
+        yield LivingScore(number, r, f, m, segment, quality, churn_risk, upsell, ref, manager_id)
 
 
 def published_versions(session: Session, portal_id: int) -> Sequence[MethodRow]:

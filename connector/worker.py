@@ -58,10 +58,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until SIGTERM, SIGINT or `stop`. A second signal ends the process at once: that is safe too."""
-        try:
-            asyncio.run(self._run())
-        finally:
-            self._service.grants.close()
+        asyncio.run(self._run())
 
     def stop(self) -> None:
         """End soon: chunks stop after their page or batch. From any thread."""

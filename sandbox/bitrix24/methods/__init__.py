@@ -9,7 +9,6 @@ from sandbox.bitrix24.methods import (
     activities,
     cards,
     directory,
-    events,
     items,
     old_cards,
     people,
@@ -34,4 +33,4 @@ def all_methods() -> Mapping[str, Method]:
         *cards.METHODS,
     )
     names = sorted(method.name for method in families)
-    return {method.name: method for method in (*families, *events.METHODS, *system.methods(names))}
+    return {method.name: method for method in (*families, *system.methods(names))}

@@ -158,7 +158,7 @@ class Transport:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.counters = Counters()
-        logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)  # at DEBUG it logs paths: webhook secrets
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.WARNING)  # it logs paths: webhook secrets
         self._hosts = hosts
         self._patience = patience
         self._attempts = attempts

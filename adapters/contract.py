@@ -98,6 +98,8 @@ class Capabilities:
     order_lines: bool = True
     change_filter: bool = True
     """False where "changed since" must be read newest-first (amoCRM without the paid filter option)."""
+    subscribes: bool = False
+    """Whether webhooks are asked for through the API: not by a Bitrix24 webhook, not in HubSpot (the app's files)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +316,23 @@ class Sink(Protocol):
         ...
 
 
-class Adapter(Source, Sink, Protocol):
+class Hooks(Protocol):
+    """Webhooks, where `capabilities.subscribes`; elsewhere both raise `Unsupported`."""
+
+    def subscribe(self, callback_url: str) -> None:
+        """Have events posted to this address: what is missing is added, what was switched off is switched on.
+
+        Safe to repeat; sends no change where nothing is missing. Raises `AccessLost` or `Rejected` where the portal's
+        plan has no webhooks: changes are then found by pulling.
+        """
+        ...
+
+    def unsubscribe(self, callback_url: str) -> None:
+        """Have no more events posted there. Safe to repeat."""
+        ...
+
+
+class Adapter(Source, Sink, Hooks, Protocol):
     """A CRM, whole."""
 
     crm: ClassVar[CRM]

@@ -136,13 +136,17 @@ def _unwatched(label: str, status: str, seconds: float) -> None:
     """Nobody wants to know."""
 
 
+def _unguarded() -> None:
+    """Nothing forbids sending."""
+
+
 class Transport:
     """Sends calls. Safe to share between threads; one per portal and process.
 
     `patience` bounds in seconds how long one call may wait for budgets and retries: a command line is
     patient, a background job gives its place back instead (`RateLimited` with `retry_after`). `watch` is told of
     each request its label, the kind of answer (`2xx`, `429` for any that told us to slow down, `none`) and the seconds
-    it took.
+    it took. `guard` is called before each request and raises when nothing may be sent any more.
     """
 
     def __init__(
@@ -154,6 +158,7 @@ class Transport:
         timeout: tuple[float, float] = (5.0, 65.0),
         in_flight: int = 8,
         watch: Callable[[str, str, float], None] = _unwatched,
+        guard: Callable[[], None] = _unguarded,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -164,6 +169,7 @@ class Transport:
         self._attempts = attempts
         self._timeout = timeout
         self._watch = watch
+        self._guard = guard
         self._sleep = sleep
         self._clock = clock
         self._session = requests.Session()
@@ -256,6 +262,7 @@ class Transport:
     def _exchange(self, call: Call, dialect: Dialect, token: str | None) -> Answer:
         signed = dialect.sign(call, token)
         self._hosts.check(dialect.crm, signed.url)
+        self._guard()
         self.counters.count()
         body = None if signed.json is None else orjson.dumps(signed.json)
         headers = dict(signed.headers)

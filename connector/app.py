@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from threading import Lock
 from urllib.parse import urlsplit
 
@@ -17,11 +17,17 @@ from flask import Flask, Response, abort, g, jsonify, make_response, render_temp
 from sqlalchemy import exc
 from werkzeug.exceptions import HTTPException
 
+from connector.api import bitrix24_page, install
+from connector.api.background import Background, in_thread
+from connector.api.hooks import Arrivals, StoredSecrets
+from connector.api.lazily import ServiceWhenNeeded
 from connector.config import Config, from_environment
 from connector.errors import ConnectorError, DatabaseAway
 from connector.store.database import Database, open_database
 from connector.web import plotly_script, view
 from connector.web.pages import Sources, register
+from connector.wiring import utc_now
+from webhooks import blueprint
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _HEALTH = frozenset({"/healthz", "/readyz"})
@@ -38,11 +44,6 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-
-
-def utc_now() -> datetime:
-    """The present moment."""
-    return datetime.now(UTC)
 
 
 class DatabaseWhenNeeded:
@@ -74,8 +75,16 @@ class DatabaseWhenNeeded:
             return self._database
 
 
-def create_app(config: Config | None = None, *, clock: Callable[[], datetime] = utc_now) -> Flask:
-    """The application. Without a config, the settings of the environment; raises `Misconfigured`."""
+def create_app(
+    config: Config | None = None,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    background: Background = in_thread,
+) -> Flask:
+    """The application. Without a config, the settings of the environment; raises `Misconfigured`.
+
+    `background` is what does the work that nobody waits for.
+    """
     config = config if config is not None else from_environment(os.environ)
     config.require_secrets()
     app = Flask(__name__, static_folder=None)
@@ -86,9 +95,23 @@ def create_app(config: Config | None = None, *, clock: Callable[[], datetime] = 
     view.add_language(app)
     register(app, Sources(database, clock))
     plotly_script.register(app)
+    service = ServiceWhenNeeded(config, database, clock)
+    _add_routes_of_crms(app, service, clock, background)
     _add_health(app, database)
     _add_errors(app)
     return app
+
+
+def _add_routes_of_crms(
+    app: Flask, service: ServiceWhenNeeded, clock: Callable[[], datetime], background: Background
+) -> None:
+    """What CRMs call: installing and leaving, and webhooks. Each proves who calls; none has a page of ours."""
+    public_url = service.config.public_url
+    app.register_blueprint(install.create_blueprint(service, background=background))
+    app.register_blueprint(bitrix24_page.create_blueprint(service, background=background))
+    app.register_blueprint(
+        blueprint.create_blueprint(Arrivals(service), StoredSecrets(service), clock, public_url=public_url)
+    )
 
 
 def own_names(config: Config) -> frozenset[str]:
@@ -114,8 +137,10 @@ def _add_guard(app: Flask, config: Config) -> None:
 
     @app.after_request
     def add_headers(response: Response) -> Response:
+        has_policy = "Content-Security-Policy" in response.headers
         for name, value in _HEADERS.items():
-            response.headers.setdefault(name, value)
+            if not (has_policy and name == "X-Frame-Options"):  # that page says itself who may frame it
+                response.headers.setdefault(name, value)
         response.headers.setdefault("Cache-Control", "private, no-cache")
         return response
 

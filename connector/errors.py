@@ -11,6 +11,7 @@
     └── Interruption     exit 3: work is kept, the next call goes on from there
         ├── PortalPaused     the portal waits for a person
         ├── PortalBusy       another process works on the portal
+        ├── LockLost         the connection that held the portal broke: another process may work on it now
         └── DatabaseAway     the database cannot be reached
 
 CRM errors (`adapters.errors`) end with exit 3 as well. The text is one sentence an operator can act on.
@@ -51,6 +52,10 @@ class PortalPaused(Interruption):
 
 class PortalBusy(Interruption):
     """Another process works on the portal."""
+
+
+class LockLost(Interruption):
+    """The connection that held the portal broke; another process may work on it now."""
 
 
 class DatabaseAway(Interruption):

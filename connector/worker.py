@@ -58,7 +58,10 @@ class Worker:
 
     def run(self) -> None:
         """Work until SIGTERM, SIGINT or `stop`. A second signal ends the process at once: that is safe too."""
-        asyncio.run(self._run())
+        try:
+            asyncio.run(self._run())
+        finally:
+            self._service.grants.close()
 
     def stop(self) -> None:
         """End soon: chunks stop after their page or batch. From any thread."""

@@ -15,7 +15,7 @@ from decimal import Decimal
 from functools import partial
 from typing import ClassVar
 
-from adapters.amocrm import pages, provision
+from adapters.amocrm import hooks, pages, provision
 from adapters.amocrm.catalogs import Catalogs
 from adapters.amocrm.client import (
     CUSTOMERS,
@@ -88,7 +88,7 @@ from adapters.transport import Transport
 
 BY_ID = ("order[id]", "asc")
 NEWEST_FIRST = ("order[updated_at]", "desc")
-_IN_FLIGHT = 4
+_IN_FLIGHT = 8
 _TRIES = 5
 _GONE = "the card does not exist any more"
 
@@ -134,6 +134,7 @@ class AmoCRM:
             requests_per_second=RATE.limit / RATE.seconds,
             sources=frozenset({OrderSource.DEALS, *([OrderSource.ORDERS] if account.has_customers else [])}),
             change_filter=account.has_filter,
+            subscribes=True,
         )
 
     def portal(self) -> PortalInfo:
@@ -478,6 +479,16 @@ class AmoCRM:
                 for row in self._client.all("tasks", "tasks", query):
                     found |= {keys[marker]: str(row["id"]) for marker in markers_in(row) & keys.keys()}
         return found
+
+    # --- webhooks ----------------------------------------------------------------------------------------------
+
+    def subscribe(self, callback_url: str) -> None:
+        """See `hooks`."""
+        hooks.subscribe(self._client, callback_url)
+
+    def unsubscribe(self, callback_url: str) -> None:
+        """See `hooks`."""
+        hooks.unsubscribe(self._client, callback_url)
 
 
 @dataclass(frozen=True, slots=True)

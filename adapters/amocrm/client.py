@@ -176,6 +176,20 @@ class Client:
         """
         self._send(Call("PATCH", f"/api/v4/{path}", json=body, label=f"PATCH {path}"))
 
+    # --- webhooks ----------------------------------------------------------------------------------------------
+
+    def hooks(self, destination: str) -> list[Json]:
+        """The subscriptions of one destination: one, or none."""
+        return self._listing(self._send(_get("webhooks", [("filter[destination]", destination)])), "webhooks").rows
+
+    def subscribe(self, body: Json) -> None:
+        """Subscribe a destination, or replace its events."""
+        self._send(Call("POST", "/api/v4/webhooks", json=body, label="POST webhooks"))
+
+    def unsubscribe(self, destination: str) -> None:
+        """End a subscription; raises `Gone` when there is none."""
+        self._send(Call("DELETE", "/api/v4/webhooks", json={"destination": destination}, label="DELETE webhooks"))
+
     def _written(self, method: str, path: str, name: str, items: Sequence[Json], *, repeatable: bool) -> list[Json]:
         call = Call(method, f"/api/v4/{path}", json=list(items), repeatable=repeatable, label=f"{method} {path}")
         return self._listing(self._send(call), name).rows

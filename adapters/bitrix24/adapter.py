@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from adapters.batches import chunks
-from adapters.bitrix24 import schemas
+from adapters.bitrix24 import events, schemas
 from adapters.bitrix24.client import (
     COMMANDS,
     DRAIN_PER_S,
@@ -152,7 +152,7 @@ class Bitrix24:
 
     @property
     def capabilities(self) -> Capabilities:
-        """The same for every portal: 50 commands in a batch, 50 rows in a command."""
+        """The same for every portal: 50 commands in a batch, 50 rows in a command. An app may bind events besides."""
         return Capabilities(
             read_batch=COMMANDS * PAGE,
             write_batch=COMMANDS,
@@ -160,6 +160,7 @@ class Bitrix24:
             in_flight=2,
             requests_per_second=DRAIN_PER_S,
             sources=frozenset({OrderSource.DEALS, OrderSource.ORDERS}),
+            subscribes=self._client.is_app,
         )
 
     # ── the portal and its people ────────────────────────────────────────────────────────────────────────────
@@ -399,6 +400,16 @@ class Bitrix24:
     def find_tasks(self, drafts: Sequence[TaskDraft]) -> dict[str, str]:
         """See `Tasks.find`."""
         return self._tasks.find(drafts)
+
+    # ── events ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def subscribe(self, callback_url: str) -> None:
+        """See `events`; for a webhook the portal answers `Unsupported`."""
+        events.subscribe(self._client, callback_url)
+
+    def unsubscribe(self, callback_url: str) -> None:
+        """See `events`."""
+        events.unsubscribe(self._client, callback_url)
 
 
 _CHANGED = MappingProxyType({OrderSource.DEALS: "updatedTime", OrderSource.ORDERS: "dateUpdate"})

@@ -206,6 +206,11 @@ class Client:
         tokens = self._access.tokens
         return tokens.grant.account_id if isinstance(tokens, KeptTokens) else None
 
+    @property
+    def is_app(self) -> bool:
+        """Whether calls are our app's, and not those of a webhook."""
+        return self._access.tokens is not None
+
     def token(self) -> str | None:
         """The app's access token; None for a webhook, whose URL is the secret."""
         return self._access.tokens.current() if self._access.tokens else None

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 from adapters.batches import chunks, settle_each
 from adapters.budget import States
@@ -380,6 +380,21 @@ class HubSpot:
         again = settle_each(rest, partial(self._write, kind, refs, tries=tries - busy))
         outcomes.update({change.customer.external_id: one for change, one in zip(rest, again, strict=True)})
         return [outcomes[change.customer.external_id] for change in changes]
+
+    # --- webhooks ----------------------------------------------------------------------------------------------
+
+    def subscribe(self, callback_url: str) -> NoReturn:
+        """Raise `Unsupported`: a project app's webhooks are in its files (`marketplace/hubspot`), for all accounts.
+
+        https://developers.hubspot.com/docs/apps/developer-platform/add-features/configure-webhooks (read 2026-11)
+        """
+        del callback_url
+        raise Unsupported("HubSpot takes webhooks from the app's files, not by a call")
+
+    def unsubscribe(self, callback_url: str) -> NoReturn:
+        """Raise `Unsupported`, see `subscribe`."""
+        del callback_url
+        raise Unsupported("HubSpot takes webhooks from the app's files, not by a call")
 
 
 def _object_of(source: OrderSource) -> str:

@@ -37,6 +37,8 @@ def connect(config: Config, words: argparse.Namespace) -> int:
         f"connected {found['portal']}: {found['crm']} account {found['account']} at {found['host']},"
         f" {found['time_zone']}, {found['currency']}\nnext: rfm-connector run {found['portal']} --dry-run"
     )
+    if "webhook_url" in found:
+        text += f"\nlet amoCRM post events to this secret address: {found['webhook_url']}"
     emit(found, as_json=words.json, text=text)
     return 0
 
@@ -83,7 +85,8 @@ def disconnect(config: Config, words: argparse.Namespace) -> int:
     emit(
         found,
         as_json=words.json,
-        text=f"{found['portal']} is {found['state']}; revoke its token in the CRM too, only its owner can",
+        text=f"{found['portal']} is {found['state']}"
+        + ("; the app is removed in the CRM" if found["revoked"] else "; revoke its access in the CRM too"),
     )
     return 0
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,18 +14,21 @@ from sqlalchemy.exc import DataError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from adapters.contract import PortalInfo
-from adapters.errors import Malformed
+from adapters.errors import CRMError, Malformed
 from adapters.fields import zone
 from adapters.hosts import HostRefused
+from adapters.oauth import KeptTokens
 from adapters.records import CRM
-from adapters.registry import access_from_input
-from connector.errors import UnknownPortal, WrongUse
-from connector.store import mirror, portals
+from adapters.registry import access_from_input, uninstall
+from connector.errors import ConnectorError, UnknownPortal, WrongUse
+from connector.grants import app_of
+from connector.store import hooks, mirror, portals
 from connector.store.models import Portal
 from connector.wiring import Service, budget_key
 
+log = logging.getLogger("rfm.install")
 _NAME = re.compile(r"[\w.-]{1,64}")
-_LANGUAGES = {CRM.AMOCRM: "ru", CRM.BITRIX24: "ru", CRM.HUBSPOT: "en"}
+LANGUAGES: Mapping[CRM, str] = {CRM.AMOCRM: "ru", CRM.BITRIX24: "ru", CRM.HUBSPOT: "en"}
 
 
 def connect(
@@ -37,6 +42,8 @@ def connect(
     time_zone: str | None = None,
 ) -> dict[str, Any]:
     """Check the token with the CRM and keep the portal; connecting the same account again renews its token.
+
+    Where PUBLIC_URL is set, the answer has an amoCRM portal's `webhook_url` for its settings; it is a secret.
 
     Raises `WrongUse` for words that make no sense and `CRMError` when the CRM refuses; nothing is left behind then.
     """
@@ -58,32 +65,63 @@ def connect(
     with service.database.session() as session:
         portal, is_new = _keep(session, crm, name, info, urlsplit(access.base_url).netloc)
         portal.access = service.vault.seal({"url": access.base_url, "token": token.strip()})
-        portal.language = language or portal.language or _LANGUAGES[crm]
+        portal.language = language or portal.language or LANGUAGES[crm]
         if time_zone is not None:
             portal.settings = {**portal.settings, "time_zone": time_zone}
         zoned = portal.settings.get("time_zone") or info.time_zone
         if portal.time_zone != zoned:
             portal.time_zone = str(zoned)
-            _check_database_zone(session, portal.time_zone)
+            check_database_zone(session, portal.time_zone)
         session.flush()
         if not is_new:
             mirror.derive_all(session, portal)
         portals.note(session, portal.portal_id, "cli", "portal.connected", {"account": info.account_id})
-        return view(portal)
+        return {**view(portal), **_webhook(service, portal)}
+
+
+def _webhook(service: Service, portal: Portal) -> dict[str, str]:
+    """The address that amoCRM is to post events to. The others have theirs from our app."""
+    if portal.crm != CRM.AMOCRM:
+        return {}
+    path = hooks.path_of(portal, service.vault)
+    public_url = service.config.public_url
+    return {"webhook_url": f"{public_url.rstrip('/')}{path}"} if public_url else {}
 
 
 def disconnect(service: Service, name: str, *, purge: bool) -> dict[str, Any]:
-    """Forget the token, so that nothing can be sent any more; with `purge` erase everything stored of the portal."""
+    """Forget the token, so that nothing can be sent any more; with `purge` erase everything stored of the portal.
+
+    Our app is removed from the account where the CRM lets an app do so; `revoked` says whether that was done.
+    """
+    with service.database.session() as session:
+        portal = portals.portal_named(session, name)
+    revoked = _revoke(service, portal)
     with service.database.session() as session:
         portal = portals.portal_named(session, name)
         key = budget_key(service.access_of(portal)) if portal.access is not None else None
-        answer = {**view(portal), "state": "erased" if purge else "disconnected"}
+        answer = {**view(portal), "state": "erased" if purge else "disconnected", "revoked": revoked}
         if purge:
             portals.erase(session, portal, key)
         else:
             portal.state, portal.state_reason, portal.access = "disconnected", None, None
             portals.note(session, portal.portal_id, "cli", "portal.disconnected", {})
         return answer
+
+
+def _revoke(service: Service, portal: Portal) -> bool:
+    """Ask the vendor to remove our app. A pasted token is its owner's to revoke, and a dead grant is gone already."""
+    if not service.has_grant(portal):
+        return False
+    crm = CRM(portal.crm)
+    try:
+        access = service.access_of(portal)
+        if not isinstance(access.tokens, KeptTokens):
+            return False
+        access.tokens.current()
+        return uninstall(crm, app_of(service.config, crm), service.grants.courier(crm), access.tokens.grant)
+    except (CRMError, ConnectorError) as error:
+        log.warning("app not removed portal=%d reason=%s", portal.portal_id, error)
+        return False
 
 
 def view(portal: Portal) -> dict[str, Any]:
@@ -125,7 +163,7 @@ def _keep(session: Session, crm: CRM, name: str, info: PortalInfo, host: str) ->
             taken = None
         if taken is not None:
             raise WrongUse(f"the name {name} is taken by another account ({taken.host}): choose another name")
-        _check_database_zone(session, info.time_zone)
+        check_database_zone(session, info.time_zone)
         known = Portal(crm=crm.value, name=name, account_id=info.account_id, language="", settings={})
         known.time_zone = info.time_zone
         session.add(known)
@@ -142,7 +180,7 @@ def _check_zone(name: str) -> None:
         raise WrongUse(f"--time-zone {name!r} is unknown: write it like Europe/Moscow or UTC+03:00") from None
 
 
-def _check_database_zone(session: Session, name: str) -> None:
+def check_database_zone(session: Session, name: str) -> None:
     """Python and the database must both know the zone: both cut times to days."""
     try:
         zone(name)

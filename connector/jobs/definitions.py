@@ -8,7 +8,8 @@ the chunk ends with         what follows
 all done                    nothing; the next due moment asks again
 some done                   its successor, at the end of the portal's line
 `PortalBusy`                the same again in a moment: a command works on the portal
-`Transient`                 later: when the CRM said, else ever more seldom, up to every quarter of an hour
+`Transient`                 later: when the CRM said, else ever more seldom, up to every quarter of an hour;
+                            what got something done before it failed is tried soon
 `AccessLost`                the portal is paused, with the reason, in the audit trail; nothing is tried again
 `UnsafePlan`                the run is stopped until a person has looked
 other refusals              given up until asked for anew: trying again would end the same
@@ -53,7 +54,7 @@ Work = Callable[[Service, int, Deadline], str | None]
 _BUSY_S = 2.0
 _LONG_WAIT_S = 5.0
 _FIRST_WAIT_S = 5.0
-_LONGEST_S = 900.0
+_LONGEST_S, _SHORT_S = 900.0, 30.0
 _TRIES = 5
 _IDLE = timedelta(days=30)
 _OPEN = "open"
@@ -78,10 +79,11 @@ def perform(service: Service, name: str, portal_id: int, deadline: Deadline) -> 
         with service.database.session() as session:
             work.put_away(session, portal_id, name)
         return
+    started = datetime.now(UTC)
     try:
         left = WORKS[name](service, portal_id, deadline)
     except Exception as error:
-        if _after(service, name, portal_id, error):
+        if _after(service, name, portal_id, error, started):
             raise
         return
     with service.database.session() as session:
@@ -104,15 +106,16 @@ def decide(name: str, error: Exception, failures: int) -> Decision:
     return Decision(_backoff(failures)) if failures < _TRIES else Decision(None, is_poison=True)
 
 
-def _backoff(failures: int) -> float:
+def _backoff(failures: int, longest: float = _LONGEST_S) -> float:
     """Doubling from five seconds to a quarter of an hour, up to a quarter less, so that portals spread."""
-    wait = min(_LONGEST_S, _FIRST_WAIT_S * 2.0 ** max(0, min(failures, 20) - 1))
+    wait = min(longest, _FIRST_WAIT_S * 2.0 ** max(0, min(failures, 20) - 1))
     return wait * (1 - random.random() / 4)  # noqa: S311 - spreads load, guards nothing
 
 
 def _later(error: Exception, failures: int) -> Decision:
+    """When the CRM said; only where it did not, or says too soon again and again, ever more seldom."""
     told = error.retry_after if isinstance(error, Transient) else None
-    return Decision(max(told or 0.0, _backoff(failures)))
+    return Decision(_backoff(failures) if told is None else max(told, _backoff(failures, _SHORT_S)))
 
 
 _REFUSALS = (WrongUse, CRMError, HostRefused)
@@ -127,24 +130,32 @@ _RULES: tuple[tuple[type[Exception], Callable[[Exception, int], Decision]], ...]
 """In this order: the first that fits."""
 
 
-def _after(service: Service, name: str, portal_id: int, error: Exception) -> bool:
+def _after(service: Service, name: str, portal_id: int, error: Exception, started: datetime) -> bool:
     """Note a failure and ask for what follows; returns whether the job shall be seen as failed."""
     now, told = datetime.now(UTC), _words(error)
     with service.database.session() as session:
         row = session.get(WorkRow, (portal_id, name))
-        decision = decide(name, error, (row.failures if row is not None else 0) + 1)
+        got_on = isinstance(error, Transient) and work.got_on(session, portal_id, started)
+        decision = decide(name, error, 1 if row is None or got_on else row.failures + 1)
         level = logging.WARNING if decision.counts else logging.INFO
         log.log(level, "job failed job=%s portal=%d wait_s=%s reason=%s", name, portal_id, decision.wait_s, told)
-        if decision.pauses and portal_id != SERVICE:
-            portals.pause(session, portal_id, told)
+        if decision.pauses:
+            _pause(session, portal_id, told)
         if decision.wait_s is None:
             _give_up(session, name, portal_id, error, now, counts=decision.counts)
             return decision.is_poison
         if decision.counts:
-            work.failed(session, portal_id, name, told, now)
+            work.failed(session, portal_id, name, told, now, got_on=got_on)
         in_line = decision.wait_s <= _LONG_WAIT_S
         jobs.defer(session, name, portal_id, queue=KINDS[name].queue, wait_s=decision.wait_s, in_line=in_line)
     return decision.is_poison
+
+
+def _pause(session: Session, portal_id: int, reason: str) -> None:
+    """Pause a portal that whoever lost the grant has not paused already."""
+    portal = session.get(Portal, portal_id)
+    if portal is not None and portal.state == "active":
+        portals.pause(session, portal_id, reason)
 
 
 def _give_up(session: Session, name: str, portal_id: int, error: Exception, now: datetime, *, counts: bool) -> None:
@@ -208,7 +219,7 @@ def _tokens(service: Service, _: int, deadline: Deadline) -> str | None:
                 tokens.renew_idle(_IDLE)
         except AccessLost as error:
             with service.database.session() as session:
-                portals.pause(session, portal.portal_id, str(error))
+                _pause(session, portal.portal_id, str(error))
         except (Transient, ConnectorError) as error:
             log.warning("token not renewed portal=%d reason=%s", portal.portal_id, _words(error))
     return None

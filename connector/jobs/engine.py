@@ -21,7 +21,7 @@ from connector.store.jobs import QUICK, SLOW
 from connector.wiring import Service
 
 HEARTBEAT_S = 1.0
-SILENT = timedelta(seconds=10)
+SILENT = timedelta(seconds=6)
 """After so long without a sign of life a worker's jobs are given to others."""
 MOST_DEATHS = 20
 _POLL_S = {QUICK: 0.2, SLOW: 0.4}

@@ -13,7 +13,8 @@ from typing import Any
 
 from adapters.batches import chunks
 from adapters.contract import Adapter, FieldMap
-from adapters.errors import AccessLost, Blocked, TokenExpired, Unpaid
+from adapters.errors import AccessLost, Blocked, ScopeMissing, TokenExpired, Unpaid
+from adapters.oauth import KeptTokens
 from adapters.records import CustomerKind
 from connector.errors import WrongUse
 from connector.jobs.steps import (
@@ -40,22 +41,29 @@ _STOPS = (TokenExpired, Blocked, Unpaid)
 
 @contextmanager
 def working_on(service: Service, name: str) -> Iterator[tuple[Portal, OpenPortal]]:
-    """A portal locked for work and open to its CRM. A lost grant pauses the portal before the error goes on."""
+    """A portal locked for work and open to its CRM.
+
+    A lost grant pauses the portal before the error goes on. A pasted token that is refused is only noted: the next
+    command may find it accepted again, and says so itself if not.
+    """
     with service.database.session() as session:
         portal = portals.working_portal(session, name)
     access = service.access_of(portal)
-    held = portal_lock(service.database, portal.portal_id, wait_s=service.lock_wait_s)
-    with held, service.open(access, portal_id=portal.portal_id) as opened:
+    locking = portal_lock(service.database, portal.portal_id, wait_s=service.lock_wait_s)
+    with locking as held, service.open(access, portal_id=portal.portal_id, guard=held.check) as opened:
         try:
             yield portal, opened
-        except _STOPS as error:
-            _note_access(service.database, portal.portal_id, error)
+        except AccessLost as error:
+            _note_access(service.database, portal.portal_id, error, is_grant=isinstance(access.tokens, KeptTokens))
             raise
 
 
-def _note_access(database: Database, portal_id: int, error: AccessLost) -> None:
+def _note_access(database: Database, portal_id: int, error: AccessLost, *, is_grant: bool) -> None:
     with database.session() as session:
-        portals.note(session, portal_id, "system", "portal.access_lost", {"reason": str(error)})
+        if is_grant and not isinstance(error, ScopeMissing):
+            portals.pause(session, portal_id, str(error))
+        elif isinstance(error, _STOPS):
+            portals.note(session, portal_id, "system", "portal.access_lost", {"reason": str(error)})
 
 
 def run_portal(

@@ -256,8 +256,8 @@ class Steps:
 
     def _plan(self, session: Session, portal: Portal, version: MethodVersion, *, force: bool) -> None:
         hints = scoring_run.hints_of(version, portal.language)
-        check_plan(portal, changes.plan_size(session, portal.portal_id, hints), force=force)
         planned = changes.make_plan(session, portal.portal_id, self._report.run_id, hints, self._now)
+        check_plan(portal, changes.stored_size(session, portal.portal_id, self._report.run_id), force=force)
         self._report.unchanged = changes.scored_living(session, portal.portal_id) - planned
         self._progress("cards", 0, planned)
 

@@ -160,12 +160,12 @@ def _states(
     work = {segment.value: WorkClass(segment.work) for segment in version.method.segments}
     moved = {move.customer: move for move in moves if move.kind == "segment"}
     opened = {move.customer: move for move in moves if move.kind == "upsell"}
-    for score, ref, manager_id in scores.living_scores(session, portal_id, only):
+    for score in scores.living_scores(session, portal_id, only):
         move, window = moved.get(score.customer), opened.get(score.customer)
         yield CustomerState(
             number=score.customer,
-            ref=ref,
-            manager_id=manager_id,
+            ref=score.ref,
+            manager_id=score.manager_id,
             segment=score.segment,
             work_class=work[score.segment],
             previous_work_class=work.get(move.was) if move else None,

@@ -22,7 +22,7 @@ _AWAY = (sa.exc.OperationalError, psycopg.OperationalError)
 """The second one comes from a COPY, which goes past SQLAlchemy."""
 _EXAMPLE = "postgresql://user:password@host:5432/name"
 _SESSION_OPTIONS = (
-    "-c timezone=UTC -c jit=off -c work_mem=64MB"
+    "-c timezone=UTC -c jit=off -c work_mem=64MB -c random_page_cost=1.1"
     # a machine that vanished holds its portals' locks until the server gives its connections up
     " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 )

@@ -443,3 +443,19 @@ class RequestRow(Base):
     status: Mapped[str] = mapped_column(primary_key=True)
     count: Mapped[int] = mapped_column(BigInteger)
     ms: Mapped[int] = mapped_column(BigInteger)
+
+
+class InstallCodeRow(Base):
+    """An installation told to us without a browser, of which we do not know yet what portal it is.
+
+    `sealed` has the code and the account's host, and after the exchange the grant; `portal_key` is the CRM and the
+    fingerprint of the code.
+    """
+
+    __tablename__ = "install_codes"
+
+    portal_key: Mapped[str] = mapped_column(primary_key=True)
+    crm: Mapped[str]
+    sealed: Mapped[bytes]
+    received_at: Mapped[datetime]
+    not_before: Mapped[datetime]

@@ -42,8 +42,10 @@ def portal_of_account(session: Session, crm: str, account_id: str) -> Portal | N
 
 
 def pause(session: Session, portal_id: int, reason: str) -> None:
-    """Stop working on a portal until a person acts; kept in the audit trail."""
-    portal = session.get_one(Portal, portal_id)
+    """Stop working on a portal until a person acts; kept in the audit trail. One that does not work stays as it is."""
+    portal = session.get_one(Portal, portal_id, with_for_update=True, populate_existing=True)
+    if portal.state != "active":
+        return
     portal.state, portal.state_reason = "paused", reason
     note(session, portal_id, "system", "portal.paused", {"reason": reason})
 

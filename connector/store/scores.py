@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -120,24 +121,51 @@ def last_as_of(session: Session, portal_id: int) -> date | None:
     )
 
 
-def living_scores(
-    session: Session, portal_id: int, only: Sequence[int] | None = None
-) -> Iterator[tuple[ScoreRow, CustomerRef, str | None]]:
-    """Scores of living cards with card and manager, by customer number, streamed; `only` names the customers."""
+@dataclass(frozen=True, slots=True)
+class LivingScore:
+    """What tasks are planned from: a score with its card and manager."""
+
+    customer: int
+    r: int
+    f: int
+    m: Decimal
+    segment: str
+    quality: int
+    churn_risk: bool
+    upsell: bool
+    ref: CustomerRef
+    manager_id: str | None
+
+
+def living_scores(session: Session, portal_id: int, only: Sequence[int] | None = None) -> Iterator[LivingScore]:
+    """Scores of living cards, by customer number, streamed; `only` names the customers."""
+    score = ScoreRow
     statement = (
-        select(ScoreRow, CustomerRow.kind, CustomerRow.external_id, CustomerRow.manager_id)
-        .join(
-            CustomerRow,
-            (CustomerRow.portal_id == ScoreRow.portal_id) & (CustomerRow.number == ScoreRow.customer),
+        select(
+            score.customer,
+            score.r,
+            score.f,
+            score.m,
+            score.segment,
+            score.quality,
+            score.churn_risk,
+            score.upsell,
+            CustomerRow.kind,
+            CustomerRow.external_id,
+            CustomerRow.manager_id,
         )
-        .where(ScoreRow.portal_id == portal_id, CustomerRow.seen, CustomerRow.gone.is_(False))
-        .order_by(ScoreRow.customer)
+        .join(CustomerRow, (CustomerRow.portal_id == score.portal_id) & (CustomerRow.number == score.customer))
+        .where(score.portal_id == portal_id, CustomerRow.seen, CustomerRow.gone.is_(False))
+        .order_by(score.customer)
         .execution_options(yield_per=5000)
     )
     if only is not None:
-        statement = statement.where(ScoreRow.customer.in_(only))
-    for score, kind, external_id, manager_id in session.execute(statement):
-        yield score, CustomerRef(CustomerKind(kind), external_id), manager_id
+        statement = statement.where(score.customer.in_(only))
+    kinds = {kind.value: kind for kind in CustomerKind}
+    for row in session.execute(statement):
+        number, r, f, m, segment, quality, churn_risk, upsell, kind, external_id, manager_id = row
+        ref = CustomerRef(kinds[kind], external_id)
+        yield LivingScore(number, r, f, m, segment, quality, churn_risk, upsell, ref, manager_id)
 
 
 def published_versions(session: Session, portal_id: int) -> Sequence[MethodRow]:

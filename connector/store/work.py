@@ -53,9 +53,16 @@ def done(session: Session, portal_id: int, job: str, now: datetime) -> None:
     _forget_failures(row)
 
 
-def failed(session: Session, portal_id: int, job: str, error: str, now: datetime) -> int:
-    """It failed and will be tried again; returns how often in a row it did."""
+def got_on(session: Session, portal_id: int, since: datetime) -> bool:
+    """Whether anything of the portal was read or written since a moment."""
+    return bool(session.scalar(text(_GOT_ON), {"portal": portal_id, "since": since}))
+
+
+def failed(session: Session, portal_id: int, job: str, error: str, now: datetime, *, got_on: bool = False) -> int:
+    """It failed and will be tried again; returns how often in a row it did without getting on."""
     row = row_of(session, portal_id, job)
+    if got_on:
+        row.failures, row.progressed_at = 0, now
     row.failures += 1
     row.failed_at, row.error = now, error[:_ERROR_LONGEST]
     return row.failures
@@ -82,6 +89,11 @@ def without_job(session: Session) -> list[tuple[int, str]]:
 def _forget_failures(row: WorkRow) -> None:
     row.failures, row.failed_at, row.error = 0, None, None
 
+
+_GOT_ON = """
+SELECT EXISTS (SELECT FROM cursors WHERE portal_id = :portal AND moved_at >= :since)
+    OR EXISTS (SELECT FROM changes WHERE portal_id = :portal AND settled_at >= :since)
+"""
 
 _WITHOUT_JOB = """
 SELECT w.portal_id, w.job FROM work w

@@ -8,6 +8,7 @@ latencies add up otherwise.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ _INFO_AGE = timedelta(hours=20)
 _BY_ID = 500
 _FIRST_LOOK = 5000
 """Changed rows after which the tables are looked over for the first time."""
+_AHEAD = 4
+"""Pages fetched ahead of the one that is being stored; one only before a deadline, since they would be for nothing."""
 _READ, _END = "read", "end"
 Progress = Callable[[str, int], None]
 """Called with a stream's name and the number of records just stored."""
@@ -76,12 +79,27 @@ class _Reading:
         self.finished = False
 
     def __iter__(self) -> Iterator[Page[Any]]:
-        for page in self._pages:
+        for page in _fetched_ahead(self._pages, _AHEAD if self._deadline is NEVER else 1):
             yield page
             moved, self._cursor = page.cursor != self._cursor, page.cursor
             if self._failed.is_set() or (moved and self._deadline.over()):
                 return
         self.finished = True
+
+
+def _fetched_ahead(pages: Iterator[Page[Any]], ahead: int) -> Iterator[Page[Any]]:
+    """The pages in their order; up to `ahead` further ones are fetched while one is being stored.
+
+    An error comes after the pages before it.
+    """
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ahead")
+    try:
+        coming = deque(pool.submit(next, pages, None) for _ in range(ahead))
+        while (page := coming.popleft().result()) is not None:
+            coming.append(pool.submit(next, pages, None))
+            yield page
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class Pull:

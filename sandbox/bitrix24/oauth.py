@@ -80,6 +80,7 @@ class Bitrix24OAuth:
         """An administrator adds the app. What its pages and handlers then hear, say with the methods below."""
         self.is_present, self.is_finished = True, False
         self.application_token = uuid4().hex
+        self._state.handlers.clear()
 
     def finish(self) -> None:
         """The installer's page calls `BX24.installFinish()`."""
@@ -99,6 +100,7 @@ class Bitrix24OAuth:
     def uninstall(self, url: str | None = None, *, clean: bool = False) -> Heard:
         """An administrator removes the app: access ends first, then ONAPPUNINSTALL goes out, if somebody listens."""
         self.grants.revoke_all()
+        self._state.handlers.clear()
         self.is_present = self.is_finished = False
         return post_form(url, self.uninstall_form(clean=clean), _PATIENCE_S) if url else Heard(0)
 

@@ -100,7 +100,7 @@ def _owner_link(row: Any) -> Iterable[tuple[str, int]]:
 
 @dataclass
 class State:
-    """The tables. `scopes` and `admin` are what the webhook and its user may do."""
+    """The tables. `scopes` and `admin` are what the webhook and its user may do, `handlers` what the app has bound."""
 
     zone: tzinfo
     user_id: int
@@ -115,6 +115,7 @@ class State:
     layouts: dict[tuple[int, str, int], Any] = field(default_factory=dict)
     comments: list[dict[str, Any]] = field(default_factory=list)
     log_messages: list[dict[str, Any]] = field(default_factory=list)
+    handlers: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Empty tables."""

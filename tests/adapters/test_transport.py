@@ -269,6 +269,31 @@ def test_an_answer_that_drips_is_given_up(monkeypatch):
     assert Dripping.passed < 200
 
 
+# --- who watches, who forbids --------------------------------------------------------------------------------------
+
+
+def test_each_request_is_told_with_its_label_and_the_kind_of_its_answer():
+    transport, vendor, _ = bench(429, 503, requests.Timeout(), 404)
+    told = []
+    transport._watch = lambda label, status, seconds: told.append((label, status, seconds >= 0))
+    with pytest.raises(Gone):
+        transport.send(READ, vendor)
+    assert told == [("things", kind, True) for kind in ("429", "5xx", "none", "4xx")]
+
+
+def test_once_sending_is_forbidden_nothing_is_sent_any_more():
+    transport, vendor, _ = bench()
+
+    def forbid():
+        raise KeyError("lost")
+
+    transport.send(READ, vendor)
+    transport._guard = forbid
+    with pytest.raises(KeyError):
+        transport.send(READ, vendor)
+    assert (len(vendor.sent), transport.counters.requests) == (1, 1)
+
+
 # --- secrets -------------------------------------------------------------------------------------------------------
 
 

@@ -53,6 +53,7 @@ SMALL = Capabilities(
     task_batch=2,
     in_flight=2,
     requests_per_second=10.0,
+    subscribes=True,
     sources=frozenset({OrderSource.DEALS, OrderSource.ORDERS}),
 )
 
@@ -103,6 +104,7 @@ class MemoryCRM:
         self.refusals: dict[str, tuple[str | None, str]] = {}
         self.task_refusals: dict[str, str] = {}
         self.tasks: dict[str, TaskDraft] = {}
+        self.subscribed: set[str] = set()
         self.calls: Counter[str] = Counter()
         self.hints: list[OwnWrites | None] = []
         self._failures: dict[str, list[Failure]] = {}
@@ -245,6 +247,14 @@ class MemoryCRM:
             for external_id, task in self.tasks.items():
                 found |= {draft.key: external_id for draft in drafts if draft.marker == task.marker}
             return found
+
+    def subscribe(self, callback_url: str) -> None:
+        with self._call("subscribe"):
+            self.subscribed.add(callback_url)
+
+    def unsubscribe(self, callback_url: str) -> None:
+        with self._call("unsubscribe"):
+            self.subscribed.discard(callback_url)
 
     # --- inside ----------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from sandbox.bitrix24.methods import (
     activities,
     cards,
     directory,
+    events,
     items,
     old_cards,
     people,
@@ -33,4 +34,4 @@ def all_methods() -> Mapping[str, Method]:
         *cards.METHODS,
     )
     names = sorted(method.name for method in families)
-    return {method.name: method for method in (*families, *system.methods(names))}
+    return {method.name: method for method in (*families, *events.METHODS, *system.methods(names))}

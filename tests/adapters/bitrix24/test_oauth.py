@@ -8,10 +8,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from adapters.bitrix24 import events
 from adapters.bitrix24.adapter import Bitrix24
 from adapters.bitrix24.auth import (
     EARLY,
     Opened,
+    access_from_input,
     authorize_url,
     exchange,
     is_admin,
@@ -24,7 +26,16 @@ from adapters.bitrix24.auth import (
 )
 from adapters.budget import LocalStates
 from adapters.contract import PortalAccess
-from adapters.errors import AccessLost, Interrupted, Malformed, ScopeMissing, TokenExpired, Unavailable, Unpaid
+from adapters.errors import (
+    AccessLost,
+    Interrupted,
+    Malformed,
+    ScopeMissing,
+    TokenExpired,
+    Unavailable,
+    Unpaid,
+    Unsupported,
+)
 from adapters.hosts import HostRefused
 from adapters.oauth import Courier, Grant, OAuthApp
 from adapters.records import CRM, CustomerKind
@@ -413,3 +424,59 @@ def test_the_webhook_works_beside_the_app(bench: Bench):
 def test_an_endpoint_that_is_none_is_malformed(text):
     with pytest.raises(Malformed):
         read_endpoint(text, "1")
+
+
+# --- events --------------------------------------------------------------------------------------------------------
+
+HANDLER = "https://rfm.example/webhooks/bitrix24"
+
+
+def bound(bench: Bench) -> list[str]:
+    return sorted(event for event, handler in bench.portal.state.handlers if handler == HANDLER)
+
+
+def test_what_is_missing_is_bound_in_one_batch_and_then_only_looked_at(bench):
+    adapter, _ = bench.adapter(bench.grant())
+    assert adapter.capabilities.subscribes
+    adapter.subscribe(HANDLER)
+    assert bound(bench) == sorted(events.EVENTS)
+    asked = bench.portal.requests
+    adapter.subscribe(HANDLER)
+    assert bench.portal.requests == asked + 1
+    bench.portal.state.handlers.remove(("ONCRMDEALDELETE", HANDLER))
+    adapter.subscribe(HANDLER)
+    assert bound(bench) == sorted(events.EVENTS)
+    assert len(bench.portal.state.handlers) == len(events.EVENTS)
+
+
+def test_a_portal_without_the_online_store_gets_the_other_events(bench):
+    bench.portal.grant("crm", "task", "user")
+    adapter, _ = bench.adapter(bench.grant())
+    adapter.subscribe(HANDLER)
+    assert "ONCRMDEALUPDATE" in bound(bench)
+    assert "ONSALEORDERSAVED" not in bound(bench)
+
+
+def test_who_may_not_bind_events_hears_so(bench):
+    adapter, _ = bench.adapter(bench.grant())
+    bench.portal.grant("crm", "task", "user", admin=False)
+    with pytest.raises(ScopeMissing):
+        adapter.subscribe(HANDLER)
+
+
+def test_only_our_own_address_is_unbound(bench):
+    adapter, _ = bench.adapter(bench.grant())
+    adapter.subscribe("https://other.example/hook")
+    adapter.subscribe(HANDLER)
+    adapter.unsubscribe(HANDLER)
+    adapter.unsubscribe(HANDLER)
+    assert bound(bench) == []
+    assert len(bench.portal.state.handlers) == len(events.EVENTS)
+
+
+def test_a_webhook_may_not_bind_events(bench):
+    access = access_from_input(bench.portal.connect_url(bench.url))
+    adapter = Bitrix24(access, bench.courier.transport, LocalStates(lambda: bench.clock.now().timestamp()))
+    assert not adapter.capabilities.subscribes
+    with pytest.raises(Unsupported):
+        adapter.subscribe(HANDLER)

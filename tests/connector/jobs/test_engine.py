@@ -184,6 +184,7 @@ def test_a_pull_in_the_smallest_chunks_brings_everything(queue, service, portal_
         (Unavailable("x"), 1000, (675, 900), True, False, False),
         (RateLimited("x", retry_after=3600), 1, (3600, 3600), True, False, False),
         (RateLimited("x", retry_after=1), 3, (15, 20), True, False, False),
+        (RateLimited("x", retry_after=1), 99, (22.5, 30), True, False, False),
         (Blocked("x"), 1, None, True, True, False),
         (UnsafePlan("x"), 1, None, True, False, False),
         (WrongUse("x"), 1, None, True, False, False),
@@ -224,6 +225,22 @@ def test_a_crm_that_asks_for_time_gets_it_and_other_work_of_the_portal_goes_on(q
     work_off(service)
     assert rows(queue, "SELECT state FROM runs") == ["done"]
     assert work_of(queue, portal_id, "run").failures == 0
+
+
+def test_work_that_gets_on_between_its_failures_is_not_put_off_ever_longer(queue, service, portal_id, crm):
+    for _ in range(4):
+        crm.fail("orders", Interrupted("no answer"), after=1)
+        ask(queue, "pull", portal_id)
+        perform(service, "pull", portal_id, Deadline(15.0))
+        execute(queue, "DELETE FROM procrastinate_jobs")
+    row = work_of(queue, portal_id, "pull")
+    assert (row.failures, row.progressed_at is not None) == (1, True)
+    crm.fail("managers", *[Interrupted("no answer")] * 9)
+    crm.fail("rates", *[Interrupted("no answer")] * 9)
+    for _ in range(3):
+        perform(service, "pull", portal_id, Deadline(15.0))
+        execute(queue, "DELETE FROM procrastinate_jobs")
+    assert work_of(queue, portal_id, "pull").failures == 4
 
 
 def test_a_lost_grant_pauses_the_portal_and_tells_a_person_once(queue, service, portal_id, crm):
@@ -349,7 +366,7 @@ def states_of(database, office):
 def test_no_portal_ever_has_two_writers(monkeypatch, queue, tmp_path):
     crms = {"first": MemoryCRM(page_size=10), "second": MemoryCRM(page_size=10)}
     for crm in crms.values():
-        stock(crm, 6)
+        stock(crm, 4)
     office, service = office_of(monkeypatch, queue, tmp_path, **crms)
     for portal_id in office.ids.values():
         for job in ("run", "pull", "full", "drain"):
@@ -365,8 +382,8 @@ def test_no_portal_ever_has_two_writers(monkeypatch, queue, tmp_path):
 
 def test_with_one_place_for_all_a_dead_portal_and_a_huge_one_let_a_third_have_its_turn(monkeypatch, queue, tmp_path):
     dead, huge, third = MemoryCRM(), MemoryCRM(page_size=2), MemoryCRM(page_size=10)
-    stock(huge, 9)
-    stock(third, 6)
+    stock(huge, 7)
+    stock(third, 4)
     dead.fail("rates", *[Interrupted("no answer")] * 1000)
     office, service = office_of(monkeypatch, queue, tmp_path, dead=dead, huge=huge, third=third)
     for name in ("dead", "huge", "third"):

@@ -185,6 +185,8 @@ def test_the_preview_and_the_size_tell_what_the_plan_will_do(database, portal):
     assert next((str(ref), sorted(values)) for ref, values, _ in shown) == ("contact:1", ["r", "segment"])
     assert len(shown) == 2
     assert plan(database, portal) == size.cards
+    with database.session() as session:
+        assert changes.stored_size(session, portal.portal_id, "r1") == size
 
 
 def test_an_empty_plan_has_a_size_too(database, portal):

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from adapters.budget import Budget, Rolling
-from connector.errors import DatabaseAway, PortalBusy
+from connector.errors import DatabaseAway, LockLost, PortalBusy
 from connector.store import locks
 from connector.store.budgets import SharedStates
 from connector.store.database import Database
@@ -71,6 +71,20 @@ def test_a_killed_holder_leaves_no_lock(database):
     dead.close()
     with locks.portal_lock(database, 1, sleep=lambda _: None):
         pass
+
+
+def test_a_holder_whose_connection_broke_is_told_before_it_sends_anything(database):
+    with locks.portal_lock(database, 1) as held:
+        held.check()
+        execute(
+            database,
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = :space",
+            space=locks._NAMESPACE,
+        )
+        with locks.portal_lock(database, 1):
+            for _ in range(2):
+                with pytest.raises(LockLost, match="work is kept"):
+                    held.check()
 
 
 def test_a_step_is_atomic_between_users_of_one_budget(database):

@@ -59,7 +59,9 @@ class Browser:
 
     def get(self, url: str) -> Told:
         parts = urlsplit(url)
-        sent = "; ".join(f"{name}={value}" for name, (value, path) in self.cookies.items() if parts.path.startswith(path))
+        sent = "; ".join(
+            f"{name}={value}" for name, (value, path) in self.cookies.items() if parts.path.startswith(path)
+        )
         told = ask("GET", url, headers={"Cookie": sent} if sent else {})
         for cookie in told.headers.get("Set-Cookie", "").split("\n"):
             pair, *attributes = [part.strip() for part in cookie.split(";")]
@@ -164,7 +166,9 @@ def bench(crm: CRM, database: Database, var_dir: Path, *, clock: Callable[[], da
     """Both of them, served."""
     today = RealClock().now().date()
     create = import_module(f"sandbox.{crm.value}").create_portal
-    portal = create(random_shop(7, 24, 80, today), clock=RealClock(), limits=False, faults=Faults.none(), token="sandbox-token")
+    portal = create(
+        random_shop(7, 24, 80, today), clock=RealClock(), limits=False, faults=Faults.none(), token="sandbox-token"
+    )
     later, held = Later(), _Held()
     with ExitStack() as running:
         there = running.enter_context(serve(portal.app))

@@ -27,11 +27,46 @@ ROUTES = (
     ("GET", "/uninstall/amocrm"),
     ("POST", "/install/bitrix24"),
 )
-WORDS = ("code", "state", "referer", "client_id", "error", "from_widget", "account_id", "client_uuid", "signature",
-         "DOMAIN", "LANG", "member_id", "AUTH_ID", "REFRESH_ID", "AUTH_EXPIRES", "SERVER_ENDPOINT", "event",
-         "auth[member_id]", "auth[application_token]", "auth[access_token]", "data[CLEAN]")  # fmt: skip
-PRETTY = st.sampled_from(["ONAPPINSTALL", "ONAPPUNINSTALL", "ONAPPUPDATE", "1", "3600", "x.bitrix24.ru", "shop.amocrm.ru",
-                          "https://oauth.bitrix.info/rest/", "\x00", "😀", "{}{0}", "%ff", "a" * 3000])  # fmt: skip
+WORDS = (
+    "code",
+    "state",
+    "referer",
+    "client_id",
+    "error",
+    "from_widget",
+    "account_id",
+    "client_uuid",
+    "signature",
+    "DOMAIN",
+    "LANG",
+    "member_id",
+    "AUTH_ID",
+    "REFRESH_ID",
+    "AUTH_EXPIRES",
+    "SERVER_ENDPOINT",
+    "event",
+    "auth[member_id]",
+    "auth[application_token]",
+    "auth[access_token]",
+    "data[CLEAN]",
+)
+PRETTY = st.sampled_from(
+    [
+        "ONAPPINSTALL",
+        "ONAPPUNINSTALL",
+        "ONAPPUPDATE",
+        "1",
+        "3600",
+        "x.bitrix24.ru",
+        "shop.amocrm.ru",
+        "https://oauth.bitrix.info/rest/",
+        "\x00",
+        "😀",
+        "{}{0}",
+        "%ff",
+        "a" * 3000,
+    ]
+)
 PAIRS = st.lists(st.tuples(st.sampled_from(WORDS), PRETTY | st.text(max_size=40)), max_size=12)
 FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -67,7 +102,9 @@ def nothing_stored(database):
 @given(pairs=PAIRS, route=st.sampled_from(ROUTES))
 def test_random_queries_are_never_a_fault_of_ours(client, database, pairs, route):
     method, path = route
-    told = client.open(f"{path}?{urlencode(pairs, errors='surrogatepass')}", method=method, base_url="https://rfm.example")
+    told = client.open(
+        f"{path}?{urlencode(pairs, errors='surrogatepass')}", method=method, base_url="https://rfm.example"
+    )
     starts_now = path.endswith("/start")
     kept = path == "/oauth/amocrm/callback" and told.status_code == 200
     assert told.status_code == 302 if starts_now else told.status_code in {400, 403} or kept
@@ -95,7 +132,9 @@ def test_unproven_events_are_refused_and_not_stored(client, database, path, body
 
 
 def test_a_body_that_is_too_large_is_refused(client):
-    told = client.post("/install/bitrix24", data=b"a=" + b"b" * 100_000, content_type=FORM, base_url="https://rfm.example")
+    told = client.post(
+        "/install/bitrix24", data=b"a=" + b"b" * 100_000, content_type=FORM, base_url="https://rfm.example"
+    )
     assert told.status_code == 413
 
 
@@ -198,8 +237,19 @@ def test_a_sealed_text_of_another_kind_is_no_start():
 # --- amoCRM's marketplace ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1:1", "amocrm.ru.evil.example", "shop.amocrm.ru@evil.example",
-                                  "169.254.169.254", "", "shop.amocrm.ru/x", "[::1]:1"])  # fmt: skip
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1:1",
+        "amocrm.ru.evil.example",
+        "shop.amocrm.ru@evil.example",
+        "169.254.169.254",
+        "",
+        "shop.amocrm.ru/x",
+        "[::1]:1",
+    ],
+)
 def test_our_secret_goes_to_amocrms_hosts_only(amocrm, host):
     told = ask("GET", f"{amocrm.url}/oauth/amocrm/callback?" + urlencode({"code": "c", "referer": host}))
     assert told.status == 403
@@ -287,7 +337,11 @@ def test_a_forged_page_cannot_change_a_portal_that_is_there(bitrix24):
 
 
 def test_a_refused_page_is_shown_in_the_frame_of_a_bitrix24_portal_and_of_nobody_else(client):
-    for domain, ancestors in (("x.bitrix24.ru", "'self' https://x.bitrix24.ru"), ("evil.example", "'none'"), ("", "'none'")):
+    for domain, ancestors in (
+        ("x.bitrix24.ru", "'self' https://x.bitrix24.ru"),
+        ("evil.example", "'none'"),
+        ("", "'none'"),
+    ):
         told = client.post(f"/install/bitrix24?DOMAIN={domain}", data={"a": "b"}, base_url="https://rfm.example")
         assert told.status_code == 400
         assert told.headers["Content-Security-Policy"].endswith(f"frame-ancestors {ancestors}")

@@ -376,7 +376,10 @@ class AuditRow(Base):
 
 
 class InboxRow(Base):
-    """A record that a webhook spoke of and that has not been looked at since; `times` counts the events."""
+    """A record that a webhook spoke of and that has not been looked at since; `times` counts the events.
+
+    `not_before` and `reason`: it could not be read and is set aside until then. `erase`: what is kept of it shall go.
+    """
 
     __tablename__ = "inbox"
     __table_args__ = (Index("ix_inbox_first_at", "portal_id", "first_at"),)
@@ -388,6 +391,9 @@ class InboxRow(Base):
     first_at: Mapped[datetime]
     last_at: Mapped[datetime]
     times: Mapped[int] = mapped_column(Integer)
+    not_before: Mapped[datetime | None]
+    reason: Mapped[str | None]
+    erase: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class WorkRow(Base):

@@ -465,3 +465,36 @@ class InstallCodeRow(Base):
     sealed: Mapped[bytes]
     received_at: Mapped[datetime]
     not_before: Mapped[datetime]
+
+
+class CallRow(Base):
+    """A robot's or a workflow action's call on one record; kept for a while, so that it is not done twice.
+
+    `call_key` is the fingerprint of the CRM's own token of the call, `sealed` that token while somebody waits for our
+    answer. `resource` and `external_id` are the card or deal it runs on; `outcome` is how the answer was taken.
+    """
+
+    __tablename__ = "calls"
+    __table_args__ = (
+        Index("ix_calls_open", "portal_id", "asked_at", postgresql_where=text("answered_at IS NULL")),
+    )
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    call_key: Mapped[str] = mapped_column(primary_key=True)
+    action: Mapped[str]
+    resource: Mapped[str]
+    external_id: Mapped[str]
+    sealed: Mapped[bytes | None]
+    asked_at: Mapped[datetime]
+    answered_at: Mapped[datetime | None]
+    outcome: Mapped[str | None]
+
+
+class SpentTokenRow(Base):
+    """A one-time token of a widget's call that was used; needless once the token has ended."""
+
+    __tablename__ = "spent_tokens"
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    token_key: Mapped[str] = mapped_column(primary_key=True)
+    until: Mapped[datetime]

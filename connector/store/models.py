@@ -284,9 +284,13 @@ class ScoreRow(Base):
 
 
 class MoveRow(Base):
-    """A customer left one segment for another, or its upsell window opened or closed, in a run."""
+    """A customer left one segment for another, or its upsell window opened or closed, in a run.
+
+    `cause` says why a segment changed, see `connector.store.move_causes`.
+    """
 
     __tablename__ = "moves"
+    __table_args__ = (Index("ix_moves_run", "portal_id", "run_id"),)
 
     portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     customer: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -297,6 +301,7 @@ class MoveRow(Base):
     now: Mapped[str]
     method: Mapped[str]
     handled: Mapped[bool] = mapped_column(server_default=text("false"))
+    cause: Mapped[str | None]
 
 
 class ChangeRow(Base):
@@ -433,6 +438,60 @@ class AlertRow(Base):
     since: Mapped[datetime]
     last_at: Mapped[datetime]
     detail: Mapped[dict[str, Any]]
+
+
+class NoticeRow(Base):
+    """What is to be told of alerts whose state changed together, through one channel; an outbox.
+
+    `state` is `waiting`, `sent` or `failed`. A notice is never changed, so that sending it again says the same.
+    """
+
+    __tablename__ = "alert_notices"
+    __table_args__ = (Index("ix_alert_notices_waiting", "due_at", postgresql_where=text("state = 'waiting'")),)
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    notice_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    channel: Mapped[str]
+    changes: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    state: Mapped[str] = mapped_column(server_default="waiting")
+    made_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    tries: Mapped[int] = mapped_column(Integer, server_default="0")
+    settled_at: Mapped[datetime | None]
+    reason: Mapped[str | None]
+
+
+class FactRow(Base):
+    """A sum of what a run did to the cards: how many records of a kind, about what, and why (`store.delivery`)."""
+
+    __tablename__ = "delivery_facts"
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    about: Mapped[str] = mapped_column(primary_key=True)
+    why: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date]
+    count: Mapped[int] = mapped_column(BigInteger)
+
+
+class LetterRow(Base):
+    """A card that the CRM refused, or that we did not send, and that has not been written since.
+
+    `times` counts the runs that tried, `run_id` is the last of them.
+    """
+
+    __tablename__ = "dead_letters"
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    customer: Mapped[int] = mapped_column(Integer, primary_key=True)
+    state: Mapped[str]
+    field: Mapped[str | None]
+    reason: Mapped[str | None]
+    run_id: Mapped[str]
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime]
+    times: Mapped[int] = mapped_column(Integer)
 
 
 class RequestRow(Base):

@@ -37,7 +37,7 @@ def _list(config: Config, words: argparse.Namespace) -> tuple[dict[str, Any], st
             published = [
                 {
                     "method": f"{row.name}@{row.version}",
-                    "published_at": row.published_at.isoformat(),
+                    "published_at": row.published_at.isoformat() if row.published_at else None,
                     "in_force": portal.method == f"{row.name}@{row.version}",
                     "digest": row.digest,
                     "weak": row.weak,

@@ -230,7 +230,10 @@ class OrderLineRow(Base):
 
 
 class MethodRow(Base):
-    """Published method versions, immutable."""
+    """Method versions. `body` and `digest` never change; `state` goes draft → reviewed → published → retired.
+
+    `notes` has the release notes by language. `origin` says where the draft came from, `reason` why it was made.
+    """
 
     __tablename__ = "methods"
 
@@ -240,7 +243,45 @@ class MethodRow(Base):
     body: Mapped[str]
     digest: Mapped[str]
     weak: Mapped[list[str]]
-    published_at: Mapped[datetime]
+    state: Mapped[str] = mapped_column(server_default="published")
+    author: Mapped[str | None]
+    reviewer: Mapped[str | None]
+    approver: Mapped[str | None]
+    reason: Mapped[str | None]
+    origin: Mapped[str | None]
+    notes: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    drafted_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    reviewed_at: Mapped[datetime | None]
+    published_at: Mapped[datetime | None]
+    retired_at: Mapped[datetime | None]
+    effective_from: Mapped[date | None]
+
+    @property
+    def label(self) -> str:
+        """Such as sales5@1."""
+        return f"{self.name}@{self.version}"
+
+
+class ReleaseRow(Base):
+    """A version let out: to `all`, to `managers` or `teams` (`ids`), or as a `shadow` beside the live one.
+
+    `state` is `waiting` until the portal's day is `effective_from`, then `active`, then `over`. `replaced` is the
+    version that was in force before a release to all.
+    """
+
+    __tablename__ = "releases"
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    release_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    method: Mapped[str]
+    scope: Mapped[str]
+    ids: Mapped[list[str]] = mapped_column(server_default=text("'{}'::text[]"))
+    effective_from: Mapped[date]
+    state: Mapped[str]
+    replaced: Mapped[str | None]
+    made_by: Mapped[str]
+    made_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
 
 
 class RunRow(Base):
@@ -260,7 +301,11 @@ class RunRow(Base):
 
 
 class ScoreRow(Base):
-    """The current score of each scored customer, as the last run computed it."""
+    """The current score of each scored customer, as the last run computed it.
+
+    `segment_on` is the day (since 1970-01-01) as of which it came into its segment. `held_segment` is the segment
+    that the thresholds alone would give, where the method's rules of stability hold it back.
+    """
 
     __tablename__ = "scores"
 
@@ -281,6 +326,44 @@ class ScoreRow(Base):
     run_id: Mapped[str]
     orders_total: Mapped[int] = mapped_column(Integer)
     last_day: Mapped[int] = mapped_column(Integer)
+    segment_on: Mapped[int] = mapped_column(Integer, server_default="0")
+    held_segment: Mapped[str | None]
+
+
+class ShadowScoreRow(Base):
+    """What a version released as a shadow would give each customer; never written to a card."""
+
+    __tablename__ = "shadow_scores"
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    customer: Mapped[int] = mapped_column(Integer, primary_key=True)
+    method: Mapped[str]
+    code: Mapped[str]
+    segment: Mapped[str]
+    churn_risk: Mapped[bool]
+    upsell: Mapped[bool]
+    day: Mapped[int] = mapped_column(Integer)
+
+
+class HistoryRow(Base):
+    """A customer's score from a day on (days since 1970-01-01), until the next row; one row for a change, not a day.
+
+    R is the shown day less `last_day`. `segment` is null from the day on which the customer has no score any more.
+    """
+
+    __tablename__ = "score_history"
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    customer: Mapped[int] = mapped_column(Integer, primary_key=True)
+    day: Mapped[int] = mapped_column(Integer, primary_key=True)
+    last_day: Mapped[int] = mapped_column(Integer)
+    f: Mapped[int] = mapped_column(Integer)
+    m: Mapped[Decimal]
+    code: Mapped[str]
+    segment: Mapped[str | None]
+    method: Mapped[str]
+    churn_risk: Mapped[bool]
+    upsell: Mapped[bool]
 
 
 class MoveRow(Base):
@@ -534,9 +617,7 @@ class CallRow(Base):
     """
 
     __tablename__ = "calls"
-    __table_args__ = (
-        Index("ix_calls_open", "portal_id", "asked_at", postgresql_where=text("answered_at IS NULL")),
-    )
+    __table_args__ = (Index("ix_calls_open", "portal_id", "asked_at", postgresql_where=text("answered_at IS NULL")),)
 
     portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     call_key: Mapped[str] = mapped_column(primary_key=True)

@@ -3,40 +3,52 @@
 An event costs work for its customers, not for the portal: thresholds are frozen. Records leave the inbox in the
 transaction that decides scores, plan and tasks, so a kill before it repeats the reading and a kill after it leaves a
 plan, which the next drain takes up again.
+
+A record that cannot be read or scored is looked for by halves and set aside for a day, with the reason; the others go
+on. Only where no record at all can be read, the drain fails as a whole and is tried again.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from adapters.contract import Adapter, FieldMap
-from adapters.records import CustomerKind, OrderSource
+from adapters.contract import Adapter, FieldMap, Found
+from adapters.errors import ScopeMissing
+from adapters.records import CustomerKind, Order, OrderSource
 from connector.deadline import NEVER, Deadline
 from connector.jobs import loop, steps
 from connector.scores import run as scoring_run
 from connector.sla import raising
-from connector.store import changes, inbox, mirror, scores
+from connector.store import changes, inbox, mirror, privacy, scores
 from connector.store.database import Database
 from connector.store.inbox import Waiting
 from connector.store.models import Portal, RunRow
+from connector.store.poison import in_words, is_poison
 from connector.wiring import Service
 from connector.writeback.apply import apply_plan
 from webhooks.deliveries import Resource
 
+log = logging.getLogger("rfm.jobs")
+
 _AT_ONCE = 500
+_AGAIN = timedelta(days=1)
+_MOST_POISON = 8
+"""So many records that fail for the first time, and none that does not: the fault is not theirs."""
 _KINDS = {Resource.CONTACT: CustomerKind.CONTACT, Resource.COMPANY: CustomerKind.COMPANY}
 _SOURCES = {Resource.DEAL: OrderSource.DEALS, Resource.ORDER: OrderSource.ORDERS}
 
 
 @dataclass(slots=True)
 class Drained:
-    """What a drain did: records looked at, customers scored again, cards written, tasks created."""
+    """What a drain did: records looked at and set aside, customers scored again, cards written, tasks created."""
 
     records: int = 0
+    aside: int = 0
     customers: int = 0
     written: int = 0
     refused: int = 0
@@ -69,43 +81,87 @@ class _Drain:
     def step(self) -> bool:
         """Look at the records that wait longest; returns whether there were any."""
         with self._database.session() as session:
-            portal = session.get_one(Portal, self._portal_id)
             batch = inbox.waiting(session, self._portal_id, _AT_ONCE)
             left_behind = changes.customers_planned(session, self._portal_id)
-            before = self._customers_of(session, batch)
-        if not batch and not left_behind:
-            return False
-        fields = FieldMap.from_json(portal.fields) if portal.fields else None
-        self._read(portal, batch, fields)
-        with self._database.session() as session:
-            touched = sorted({*before, *self._customers_of(session, batch), *left_behind})
-            run_id = self._decide(session, batch, touched)
-        if run_id is not None and fields is not None:
-            self._send(run_id, fields)
-        self.done.records += len(batch)
-        self.done.customers += len(touched)
+        if batch:
+            self._look_through(batch)
+        elif left_behind:
+            self._send(self._look_at([]))
         return bool(batch)
 
-    def _read(self, portal: Portal, batch: Sequence[Waiting], fields: FieldMap | None) -> None:
+    def _look_through(self, batch: Sequence[Waiting]) -> None:
+        """All at once; where that fails, halves, until each record that does not go is alone."""
+        parts, good, fresh = [batch], 0, 0
+        poison: list[tuple[Waiting, Exception]] = []
+        while parts:
+            part = parts.pop()
+            try:
+                run_id = self._look_at(part)
+            except Exception as error:
+                if not is_poison(error):
+                    raise
+                if len(part) > 1:
+                    middle = len(part) // 2
+                    parts += [part[middle:], part[:middle]]
+                    continue
+                fresh += not part[0].was_aside
+                if not good and fresh > _MOST_POISON:
+                    raise
+                poison.append((part[0], error))
+            else:
+                good += len(part)
+                self._send(run_id)
+        for one, fault in poison:
+            self._set_aside(one, in_words(fault))
+
+    def _set_aside(self, one: Waiting, reason: str) -> None:
+        words = (self._portal_id, one.resource.value, one.external_id, reason)
+        log.warning("record set aside portal=%d resource=%s id=%s reason=%s", *words)
+        with self._database.session() as session:
+            inbox.set_aside(session, self._portal_id, one, reason, datetime.now(UTC) + _AGAIN)
+        self.done.aside += 1
+
+    def _look_at(self, batch: Sequence[Waiting]) -> str | None:
+        """Read records and decide what follows for their customers; returns the run to send, if there is one."""
+        with self._database.session() as session:
+            portal = session.get_one(Portal, self._portal_id)
+            left_behind = changes.customers_planned(session, self._portal_id)
+            before = self._customers_of(session, batch)
+        fields = FieldMap.from_json(portal.fields) if portal.fields else None
+        handed_on = self._read(portal, batch, fields)
+        with self._database.session() as session:
+            touched = sorted({*before, *handed_on, *self._customers_of(session, batch), *left_behind})
+            run_id = self._decide(session, batch, touched)
+        self.done.records += len(batch)
+        self.done.customers += len(touched)
+        return run_id
+
+    def _read(self, portal: Portal, batch: Sequence[Waiting], fields: FieldMap | None) -> set[int]:
+        """Read the records, and the orders of cards that vanished; returns the customers who have those orders now."""
         lines = self._adapter.capabilities.order_lines and bool(portal.settings.get("order_lines", True))
         for resource, kind in _KINDS.items():
             ids = [one.external_id for one in batch if one.resource is resource]
             if ids:
                 self._read_cards(kind, ids, fields)
+        handed_on: set[int] = set()
         for resource, source in _SOURCES.items():
+            if source.value not in mirror.order_sources(portal):
+                continue
             ids = [one.external_id for one in batch if one.resource is resource]
-            if source.value in mirror.order_sources(portal):
-                with self._database.session() as session:
-                    rechecked = [
-                        external_id
-                        for kind in CustomerKind
-                        for external_id in mirror.orders_to_recheck(session, self._portal_id, source, kind)
-                    ]
-                self._read_orders(source, list(dict.fromkeys([*ids, *rechecked])), lines=lines)
+            with self._database.session() as session:
+                rechecked = [
+                    external_id
+                    for kind in CustomerKind
+                    for external_id in mirror.orders_to_recheck(session, self._portal_id, source, kind)
+                ]
+            self._read_orders(source, list(dict.fromkeys([*ids, *rechecked])), lines=lines)
+            with self._database.session() as session:
+                handed_on |= mirror.customers_of_orders(session, self._portal_id, source, rechecked)
         with self._database.session() as session:
             for kind in CustomerKind:
                 mirror.recheck_done(session, self._portal_id, kind)
             mirror.untie(session, session.get_one(Portal, self._portal_id))
+        return handed_on
 
     def _read_cards(self, kind: CustomerKind, ids: Sequence[str], fields: FieldMap | None) -> None:
         found = self._adapter.customers_by_id(kind, ids, fields=fields)
@@ -116,11 +172,20 @@ class _Drain:
     def _read_orders(self, source: OrderSource, ids: Sequence[str], *, lines: bool) -> None:
         if not ids:
             return
-        found = self._adapter.orders_by_id(source, ids, lines=lines)
+        found = self._orders(source, ids, lines=lines)
         with self._database.session() as session:
             portal = session.get_one(Portal, self._portal_id)
             mirror.store_orders(session, portal, source, found.records)
             mirror.mark_orders_gone(session, self._portal_id, source, found.gone)
+
+    def _orders(self, source: OrderSource, ids: Sequence[str], *, lines: bool) -> Found[Order]:
+        """Orders with their lines; without, where the token may not read lines: scores do not need them."""
+        try:
+            return self._adapter.orders_by_id(source, ids, lines=lines)
+        except ScopeMissing:
+            if not lines:
+                raise
+            return self._adapter.orders_by_id(source, ids, lines=False)
 
     def _customers_of(self, session: Session, batch: Sequence[Waiting]) -> set[int]:
         """Numbers of the customers that the records are, or belong to as the mirror has it now."""
@@ -137,6 +202,9 @@ class _Drain:
         """Scores, plan, news and the emptied inbox in one transaction; None where nothing was published yet."""
         portal = session.get_one(Portal, self._portal_id)
         version = scoring_run.current_version(session, portal)
+        for one in batch:
+            if one.erase and one.resource in _KINDS:
+                privacy.erase_customer(session, self._portal_id, _KINDS[one.resource], one.external_id)
         inbox.taken(session, self._portal_id, batch)
         if version is None or not touched:
             return None
@@ -153,7 +221,13 @@ class _Drain:
             return None
         return run.run_id
 
-    def _send(self, run_id: str, fields: FieldMap) -> None:
+    def _send(self, run_id: str | None) -> None:
+        with self._database.session() as session:
+            fields = session.get_one(Portal, self._portal_id).fields
+        if run_id is not None and fields is not None:
+            self._apply(run_id, FieldMap.from_json(fields))
+
+    def _apply(self, run_id: str, fields: FieldMap) -> None:
         applied = apply_plan(self._database, self._portal_id, run_id, self._adapter, fields, _quiet)
         raised = raising.create_tasks(self._database, self._portal_id, self._adapter, _quiet)
         self.done.written += applied.written

@@ -1,7 +1,8 @@
 """Accepted webhooks as a set of records to look at again: one row a record, however often it changed.
 
 A notice is a hint and never data, so nothing of a delivery but "this record changed" is kept. Many events of one
-record fold into one row; a row is taken out only if nothing arrived for it since it was read.
+record fold into one row; a row is taken out only if nothing arrived for it since it was read. A record that cannot be
+read is set aside for a while, so that it does not stand in the way of the others.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import ColumnElement, case, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -25,15 +27,33 @@ from webhooks.errors import InboxAway
 
 _WATCHED = frozenset({Resource.CONTACT, Resource.COMPANY, Resource.DEAL, Resource.ORDER, Resource.TASK})
 _ACCOUNTS_S = 10.0
+_NEWS = timedelta(minutes=15)
+"""A record that is set aside and changes again is tried after so long: somebody may have put it right."""
+_REASON_LONGEST = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A record to look at again. `last_at` is when the newest event for it arrived."""
+    """A record to look at again. `last_at` is when the newest event for it arrived; `erase` as in the notice.
+
+    `was_aside`: it could not be read before.
+    """
 
     resource: Resource
     external_id: str
     last_at: datetime
+    erase: bool = False
+    was_aside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Records of a portal that could not be read: how many, since when the oldest waits, and why that one does."""
+
+    portal_id: int
+    count: int
+    since: datetime
+    reason: str
 
 
 class StoredInbox:
@@ -51,12 +71,13 @@ class StoredInbox:
 
     def store(self, delivery: Delivery, *, key: str, notices: Sequence[ChangeNotice]) -> None:  # noqa: ARG002 - rows are keyed by record
         """See `Inbox.store`. Notices of accounts that are not connected, and echoes of our own writes, are dropped."""
-        rows: dict[tuple[int, str, str], dict[str, object]] = {}
+        rows: dict[tuple[int, str, str], dict[str, Any]] = {}
         for notice in notices:
             portal_id = self._portal(delivery.crm, notice.account_id)
             if portal_id is None or notice.resource not in _WATCHED or notice.is_echo:
                 continue
             for external_id in (notice.external_id, *notice.merged_ids):
+                before = rows.get((portal_id, notice.resource.value, external_id))
                 rows[portal_id, notice.resource.value, external_id] = {
                     "portal_id": portal_id,
                     "resource": notice.resource.value,
@@ -65,6 +86,7 @@ class StoredInbox:
                     "first_at": delivery.received_at,
                     "last_at": delivery.received_at,
                     "times": 1,
+                    "erase": notice.erase or (before is not None and before["erase"]),
                 }
         if not rows:
             return
@@ -93,14 +115,16 @@ class StoredInbox:
 
 
 def waiting(session: Session, portal_id: int, limit: int) -> list[Waiting]:
-    """The records that have waited longest."""
+    """The records that have waited longest, those set aside left out."""
     rows = session.execute(
-        select(InboxRow.resource, InboxRow.external_id, InboxRow.last_at)
-        .where(InboxRow.portal_id == portal_id)
+        select(
+            InboxRow.resource, InboxRow.external_id, InboxRow.last_at, InboxRow.erase, InboxRow.not_before.is_not(None)
+        )
+        .where(InboxRow.portal_id == portal_id, _is_due())
         .order_by(InboxRow.first_at, InboxRow.resource, InboxRow.external_id)
         .limit(limit)
     )
-    return [Waiting(Resource(resource), external_id, last_at) for resource, external_id, last_at in rows]
+    return [Waiting(Resource(row[0]), row[1], row[2], row[3], row[4]) for row in rows]
 
 
 def taken(session: Session, portal_id: int, done: Sequence[Waiting]) -> int:
@@ -116,25 +140,75 @@ def taken(session: Session, portal_id: int, done: Sequence[Waiting]) -> int:
     return int(session.execute(statement).rowcount)  # type: ignore[attr-defined]
 
 
+def set_aside(session: Session, portal_id: int, one: Waiting, reason: str, until: datetime) -> None:
+    """Leave a record alone until a moment, because of a reason that names no person."""
+    session.execute(
+        update(InboxRow)
+        .where(
+            InboxRow.portal_id == portal_id,
+            InboxRow.resource == one.resource.value,
+            InboxRow.external_id == one.external_id,
+        )
+        .values(not_before=until, reason=reason[:_REASON_LONGEST])
+    )
+
+
+def aside(session: Session) -> list[Aside]:
+    """What is set aside, by portal; a record counts until it was read, also while it is being tried again."""
+    rows = session.execute(
+        select(
+            InboxRow.portal_id,
+            func.count(),
+            func.min(InboxRow.first_at),
+            func.min(InboxRow.reason),
+        )
+        .where(InboxRow.not_before.is_not(None))
+        .group_by(InboxRow.portal_id)
+        .order_by(InboxRow.portal_id)
+    )
+    return [Aside(portal_id, count, since, reason or "") for portal_id, count, since, reason in rows]
+
+
+def to_erase(session: Session) -> list[tuple[int, Waiting]]:
+    """(portal, record) of everything that a CRM asked to forget and that is not forgotten yet."""
+    rows = session.execute(
+        select(InboxRow.portal_id, InboxRow.resource, InboxRow.external_id, InboxRow.last_at).where(InboxRow.erase)
+    )
+    return [(row[0], Waiting(Resource(row[1]), row[2], row[3], erase=True)) for row in rows]
+
+
 def oldest(session: Session, portal_id: int) -> datetime | None:
-    """Since when the oldest record waits, None when nothing does."""
-    return session.scalar(select(func.min(InboxRow.first_at)).where(InboxRow.portal_id == portal_id))
+    """Since when the oldest record waits to be read, None when nothing does."""
+    return session.scalar(select(func.min(_waits_since())).where(InboxRow.portal_id == portal_id, _is_due()))
 
 
 def portals_waiting(session: Session) -> list[int]:
-    """Portals that have something in the inbox."""
-    return list(session.scalars(select(InboxRow.portal_id).distinct()))
+    """Portals that have something to read in the inbox."""
+    return list(session.scalars(select(InboxRow.portal_id).where(_is_due()).distinct()))
 
 
-def _keep(session: Session, rows: Sequence[dict[str, object]]) -> None:
+def _is_due() -> ColumnElement[bool]:
+    return or_(InboxRow.not_before.is_(None), InboxRow.not_before <= func.now())
+
+
+def _waits_since() -> ColumnElement[datetime]:
+    """One that was set aside waits since its time has come. PostgreSQL's `greatest` passes over what is empty."""
+    return func.greatest(InboxRow.first_at, InboxRow.not_before)
+
+
+def _keep(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     statement = insert(InboxRow)
+    now = datetime.now(UTC)
+    sooner = func.least(InboxRow.not_before, now + _NEWS)
     session.execute(
         statement.on_conflict_do_update(
             index_elements=["portal_id", "resource", "external_id"],
             set_={
                 "is_deletion": statement.excluded.is_deletion,
-                "last_at": func.greatest(InboxRow.last_at, statement.excluded.last_at, datetime.now(UTC)),
+                "last_at": func.greatest(InboxRow.last_at, statement.excluded.last_at, now),
                 "times": InboxRow.times + 1,
+                "erase": or_(InboxRow.erase, statement.excluded.erase),
+                "not_before": case((InboxRow.not_before.is_not(None), sooner)),
             },
         ),
         list(rows),
@@ -142,9 +216,10 @@ def _keep(session: Session, rows: Sequence[dict[str, object]]) -> None:
 
 
 def depths(session: Session) -> list[tuple[int, int, datetime]]:
-    """(portal, records, since when the oldest waits) of portals that have something in the inbox."""
+    """(portal, records, since when the oldest waits) of portals that have something to read in the inbox."""
     rows = session.execute(
-        select(InboxRow.portal_id, func.count(), func.min(InboxRow.first_at))
+        select(InboxRow.portal_id, func.count(), func.min(_waits_since()))
+        .where(_is_due())
         .group_by(InboxRow.portal_id)
         .order_by(InboxRow.portal_id)
     )
@@ -152,7 +227,12 @@ def depths(session: Session) -> list[tuple[int, int, datetime]]:
 
 
 def forget_left(session: Session, before: datetime) -> int:
-    """Drop what waits since before a moment in portals that nobody works on: coming back, they are read anew."""
+    """Drop what waits since before a moment in portals that nobody works on: coming back, they are read anew.
+
+    What has to be erased stays until it is.
+    """
     left = select(Portal.portal_id).where(Portal.state == "active")
-    statement = delete(InboxRow).where(InboxRow.first_at < before, InboxRow.portal_id.not_in(left))
+    statement = delete(InboxRow).where(
+        InboxRow.first_at < before, InboxRow.portal_id.not_in(left), InboxRow.erase.is_(False)
+    )
     return int(session.execute(statement).rowcount)  # type: ignore[attr-defined]

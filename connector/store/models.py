@@ -484,6 +484,21 @@ class InboxRow(Base):
     erase: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
+class ArrivalRow(Base):
+    """A delivery for one portal as it was accepted: `count` words `resource:id:more`, with a space in between.
+
+    `more` has `d` for a deletion and `e` for what shall be erased. Rows are only added, and taken out by a drain.
+    """
+
+    __tablename__ = "arrivals"
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    arrival_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    arrived_at: Mapped[datetime]
+    records: Mapped[str]
+    count: Mapped[int] = mapped_column(Integer)
+
+
 class WorkRow(Base):
     """One kind of background work of a portal, or, as portal 0, of the service itself.
 

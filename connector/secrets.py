@@ -21,7 +21,9 @@ class Vault:
     """Encrypts with the newest key and decrypts with any of them."""
 
     def __init__(self, keys: tuple[str, ...]) -> None:
-        self._fernet = MultiFernet([Fernet(_fernet_key(key)) for key in keys])
+        each = [Fernet(_fernet_key(key)) for key in keys]
+        self._first = each[0]
+        self._fernet = MultiFernet(each)
 
     def seal(self, secret: dict[str, str]) -> bytes:
         """The stored form of a portal's access."""
@@ -34,6 +36,19 @@ class Vault:
         except InvalidToken:
             raise Misconfigured("none of ENCRYPTION_KEYS opens the stored token: put the old key back") from None
         return {str(key): str(value) for key, value in opened.items()}
+
+    def is_newest(self, sealed: bytes) -> bool:
+        """Whether the first key opens it; raises `Misconfigured` when no key does."""
+        try:
+            self._first.decrypt(sealed)
+        except InvalidToken:
+            self.open(sealed)
+            return False
+        return True
+
+    def renew(self, sealed: bytes) -> bytes:
+        """The same secret under the first key; raises `Misconfigured` when no key opens it."""
+        return self.seal(self.open(sealed))
 
 
 def vault_of(config: Config) -> Vault:

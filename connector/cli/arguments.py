@@ -75,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     demo = add("demo", "sandbox portals, the main job on each of them, and the pages")
     demo.add_argument("--once", action="store_true", help="end after the main job instead of serving pages")
     add("doctor", "check settings, database and every portal, and say what to do")
+    add("rotate-keys", "seal stored tokens with the first of ENCRYPTION_KEYS; safe to repeat")
     add("migrate", "bring the database to this version's schema")
     return top
 

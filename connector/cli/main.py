@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from adapters.errors import CRMError
 from connector import logs
-from connector.cli import method_commands, portal_commands, service_commands, work_commands
+from connector.cli import keys_commands, method_commands, portal_commands, service_commands, work_commands
 from connector.cli.arguments import parser
 from connector.cli.output import complain, emit
 from connector.config import Config, from_environment
@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, Command] = {
     "worker": service_commands.worker,
     "demo": service_commands.demo,
     "doctor": service_commands.doctor,
+    "rotate-keys": keys_commands.rotate,
     "migrate": service_commands.migrate,
 }
 

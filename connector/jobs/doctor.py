@@ -12,9 +12,9 @@ from connector.config import Config
 from connector.errors import ConnectorError
 from connector.jobs import card_fields, loop
 from connector.jobs.steps import method_for
-from connector.secrets import vault_of
-from connector.store import portals
-from connector.store.database import open_database
+from connector.secrets import Vault, vault_of
+from connector.store import keys, portals
+from connector.store.database import Database, open_database
 from connector.store.models import Portal
 from connector.wiring import Service
 
@@ -55,6 +55,7 @@ def examine(config: Config) -> Iterator[Finding]:
             yield Finding("database", ok=False, found=f"schema {found}, wanted {wanted}", advice="run `migrate`")
             return
         yield Finding("database", ok=True, found=f"{where}, schema {wanted}")
+        yield _keys(database, vault)
         service = Service(config, database, vault)
         with database.session() as session:
             names = [portal.name for portal in portals.all_portals(session)]
@@ -64,6 +65,16 @@ def examine(config: Config) -> Iterator[Finding]:
             yield from _portal(service, name)
     finally:
         database.close()
+
+
+def _keys(database: Database, vault: Vault) -> Finding:
+    stands = keys.standing(database, vault)
+    if stands.unreadable:
+        advice = "put their key behind the others in ENCRYPTION_KEYS, or connect those portals again"
+    else:
+        advice = "run `rotate-keys`, then drop the old key" if stands.older else ""
+    found = f"{stands.newest} secrets on the first key, {stands.older} on older keys, {stands.unreadable} unreadable"
+    return Finding("keys", ok=stands.is_whole, found=found, advice=advice)
 
 
 def _portal(service: Service, name: str) -> Iterator[Finding]:

@@ -32,7 +32,7 @@ def findings(config):
 def test_an_empty_service_is_healthy_and_told_what_to_do_first(database, tmp_path):
     found = findings(config_for(database, tmp_path))
     assert all(finding.ok for finding in found.values())
-    assert list(found) == ["settings", "database", "portals"]
+    assert list(found) == ["settings", "database", "keys", "portals"]
     assert "connect" in found["portals"].advice
 
 

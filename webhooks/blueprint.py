@@ -51,7 +51,7 @@ def create_blueprint(
         if request.method == "HEAD":
             return Response(status=200)
         try:
-            delivery = _delivery(crm, clock(), public_url, max_body)
+            delivery = delivery_of_request(crm, Endpoint.EVENTS, clock(), public_url, max_body=max_body)
             _accept(delivery, inbox, portals, clock)
         except HTTPException as refusal:  # too large, or the client went away
             return _answer(refusal.code or 400, refusal.name)
@@ -88,16 +88,19 @@ def _accept(delivery: Delivery, inbox: Inbox, portals: Portals, clock: Callable[
     receiver = RECEIVERS[delivery.crm]
     secrets = portals.secrets(delivery.crm, receiver.address(delivery)) or Secrets()
     receiver.verify(delivery, secrets, now=clock())
-    inbox.store(delivery, key=receiver.delivery_key(delivery), notices=receiver.notices(delivery))
+    inbox.store(delivery, notices=receiver.notices(delivery))
 
 
-def _delivery(crm: CRM, now: datetime, public_url: str | None, max_body: int) -> Delivery:
+def delivery_of_request(
+    crm: CRM, endpoint: Endpoint, now: datetime, public_url: str | None, *, max_body: int = MAX_BODY
+) -> Delivery:
+    """The request under way as receivers take it; raises werkzeug's `HTTPException` for a body that is too large."""
     request.max_content_length = max_body
     body = request.get_data(parse_form_data=False)
     target = _target()
     return Delivery(
         crm=crm,
-        endpoint=Endpoint.EVENTS,
+        endpoint=endpoint,
         method=request.method,
         url=_joined(public_url or request.host_url, target),
         path=target.partition("?")[0],

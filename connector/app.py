@@ -108,7 +108,7 @@ def _add_routes_of_crms(
     """What CRMs call: installing and leaving, and webhooks. Each proves who calls; none has a page of ours."""
     public_url = service.config.public_url
     app.register_blueprint(install.create_blueprint(service, background=background))
-    app.register_blueprint(bitrix24_page.create_blueprint(service, background=background))
+    app.register_blueprint(bitrix24_page.create_blueprint(service))
     app.register_blueprint(
         blueprint.create_blueprint(Arrivals(service), StoredSecrets(service), clock, public_url=public_url)
     )

@@ -24,12 +24,12 @@ from adapters.registry import (
     bitrix24_read_page,
 )
 from connector.api.answers import chosen_language, page, plain
-from connector.api.background import Background
 from connector.api.hooks import uninstalled
-from connector.api.install import in_words, set_up_after
+from connector.api.install import in_words
 from connector.api.lazily import ServiceWhenNeeded
 from connector.config import Config
 from connector.grants import app_of
+from connector.jobs import schedule
 from connector.jobs.installing import install
 from connector.store import hooks, portals
 from connector.store.models import Portal
@@ -43,9 +43,9 @@ _PROVEN_BY_TOKEN = ("ONAPPUNINSTALL", "ONAPPUPDATE")
 _WITH_TOKENS = ("ONAPPINSTALL", "ONAPPUPDATE")
 
 
-def create_blueprint(service: ServiceWhenNeeded, *, background: Background) -> Blueprint:
+def create_blueprint(service: ServiceWhenNeeded) -> Blueprint:
     """Route `/install/bitrix24`: POST for pages and events, GET and HEAD for whoever looks whether it is there."""
-    routes = _Page(service, background)
+    routes = _Page(service)
     blueprint = Blueprint("install_bitrix24", __name__)
     blueprint.add_url_rule("/install/bitrix24", "page", in_words(routes.page), methods=["GET", "POST"])
     return blueprint
@@ -54,9 +54,8 @@ def create_blueprint(service: ServiceWhenNeeded, *, background: Background) -> B
 class _Page:
     """The view over one service."""
 
-    def __init__(self, service: ServiceWhenNeeded, background: Background) -> None:
+    def __init__(self, service: ServiceWhenNeeded) -> None:
         self._service = service
-        self._background = background
 
     def page(self) -> Response:
         """Say what to do with a request."""
@@ -118,7 +117,8 @@ class _Page:
             return plain(200, "uninstalled")
         portal = _portal(service, member_id)
         if portal is not None:  # an update forgets all that was bound
-            set_up_after(service, self._background, portal.portal_id)
+            with service.database.session() as session:
+                schedule.ask(session, schedule.SETUP, portal.portal_id, service.now())
         return plain(200, "noted")
 
     def _proven(self, service: Service, opened: Bitrix24Opened) -> Bitrix24Proof:
@@ -140,7 +140,6 @@ class _Page:
             language=chosen_language(opened.language) if opened.language else None,
             application_token=opened.application_token,
         )
-        set_up_after(service, self._background, found.portal_id)
         return "installed" if found.is_new else "returned"
 
 

@@ -25,8 +25,8 @@ from connector.api.hooks import uninstalled
 from connector.api.lazily import ServiceWhenNeeded
 from connector.errors import ConnectorError, DatabaseAway, Misconfigured, SchemaBehind, WrongUse
 from connector.grants import app_of
-from connector.jobs import leaving, subscribing
-from connector.jobs.installing import Installed, exchange_code, install, install_waiting, keep_code
+from connector.jobs import leaving
+from connector.jobs.installing import exchange_code, install, install_waiting, keep_code
 from connector.store import portals
 from connector.wiring import Service
 
@@ -71,11 +71,6 @@ def in_words(view: View) -> View:
             return page(503, "later", reason=str(error))
 
     return told
-
-
-def set_up_after(service: Service, background: Background, portal_id: int) -> None:
-    """Fields and webhooks of a portal that has just been installed."""
-    background(lambda: subscribing.set_up(service, portal_id))
 
 
 class _Routes:
@@ -149,7 +144,6 @@ class _Routes:
         verifier = begun.verifier if crm is CRM.HUBSPOT else ""
         grant = exchange_code(service, crm, code, verifier=verifier, referer=request.args.get("referer", ""))
         found = install(service, crm, grant)
-        set_up_after(service, self._background, found.portal_id)
         return page(200, "installed" if found.is_new else "returned", host=found.web_url or found.host)
 
     def _from_marketplace(self) -> Response:
@@ -160,11 +154,5 @@ class _Routes:
         service = self._service()
         if not keep_code(service, code, referer):
             return plain(429, "too many installations at once")
-        self._background(lambda: self._install_waiting(service))
+        self._background(lambda: install_waiting(service))
         return plain(200, "stored")
-
-    def _install_waiting(self, service: Service) -> list[Installed]:
-        found = install_waiting(service)
-        for one in found:
-            set_up_after(service, self._background, one.portal_id)
-        return found

@@ -35,15 +35,16 @@ from adapters.hosts import HostRefused
 from adapters.oauth import KeptTokens
 from connector.deadline import Deadline
 from connector.errors import ConnectorError, DatabaseAway, Interruption, PortalBusy, PortalPaused, WrongUse
-from connector.jobs import running, watch
+from connector.jobs import installing, leaving, running, subscribing, watch
 from connector.jobs.drain import drain_portal
 from connector.jobs.loop import working_on
 from connector.jobs.retention import forget
-from connector.jobs.schedule import DRAIN, FULL, KINDS, PULL, RETENTION, RUN, TOKENS, WATCH
+from connector.jobs.schedule import DRAIN, FULL, INSTALLS, KINDS, PULL, RETENTION, RUN, SETUP, TOKENS, WATCH
 from connector.jobs.steps import silent
 from connector.store import jobs, portals, work
 from connector.store.jobs import SERVICE
 from connector.store.models import Portal, WorkRow
+from connector.store.poison import in_words
 from connector.sync.pull import Pull
 from connector.wiring import Service
 
@@ -132,7 +133,7 @@ _RULES: tuple[tuple[type[Exception], Callable[[Exception, int], Decision]], ...]
 
 def _after(service: Service, name: str, portal_id: int, error: Exception, started: datetime) -> bool:
     """Note a failure and ask for what follows; returns whether the job shall be seen as failed."""
-    now, told = datetime.now(UTC), _words(error)
+    now, told = datetime.now(UTC), in_words(error)
     with service.database.session() as session:
         row = session.get(WorkRow, (portal_id, name))
         got_on = isinstance(error, Transient) and work.got_on(session, portal_id, started)
@@ -160,17 +161,11 @@ def _pause(session: Session, portal_id: int, reason: str) -> None:
 
 def _give_up(session: Session, name: str, portal_id: int, error: Exception, now: datetime, *, counts: bool) -> None:
     if counts:
-        work.given_up(session, portal_id, name, _words(error), now)
+        work.given_up(session, portal_id, name, in_words(error), now)
     else:
         work.put_away(session, portal_id, name)
     if name == RUN:
         running.give_up(session, portal_id, error)
-
-
-def _words(error: Exception) -> str:
-    """What may be kept and logged: our own sentences, of strangers' errors only their class."""
-    known = CRMError | ConnectorError | HostRefused
-    return str(error) if isinstance(error, known) else f"unexpected {type(error).__name__}"
 
 
 def _is_workable(service: Service, portal_id: int) -> bool:
@@ -221,12 +216,28 @@ def _tokens(service: Service, _: int, deadline: Deadline) -> str | None:
             with service.database.session() as session:
                 _pause(session, portal.portal_id, str(error))
         except (Transient, ConnectorError) as error:
-            log.warning("token not renewed portal=%d reason=%s", portal.portal_id, _words(error))
+            log.warning("token not renewed portal=%d reason=%s", portal.portal_id, in_words(error))
+    return None
+
+
+def _setup(service: Service, portal_id: int, _: Deadline) -> str | None:
+    """Fields and webhooks, which people and vendors take away again."""
+    subscribing.set_up(service, portal_id)
+    return None
+
+
+def _installs(service: Service, _: int, __: Deadline) -> str | None:
+    """Installations whose code was kept by a web process that could not go on with it."""
+    installing.install_waiting(service)
     return None
 
 
 def _retention(service: Service, _: int, deadline: Deadline) -> str | None:
-    return None if forget(service.database, datetime.now(UTC), deadline) else _OPEN
+    """Forget what is old, portals that left, and people whom a portal that nobody works on asked us to forget."""
+    now = datetime.now(UTC)
+    leaving.forget_people(service.database)
+    done = leaving.erase_due(service.database, now, deadline) and forget(service.database, now, deadline)
+    return None if done else _OPEN
 
 
 def _watch(service: Service, _: int, __: Deadline) -> str | None:
@@ -239,6 +250,8 @@ WORKS: Mapping[str, Work] = {
     PULL: _pull(PULL),
     FULL: _pull(FULL),
     DRAIN: _drain,
+    SETUP: _setup,
+    INSTALLS: _installs,
     TOKENS: _tokens,
     RETENTION: _retention,
     WATCH: _watch,

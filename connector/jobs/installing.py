@@ -66,7 +66,7 @@ def exchange_code(service: Service, crm: CRM, code: str, *, verifier: str = "", 
 def install(
     service: Service, crm: CRM, grant: Grant, *, language: str | None = None, application_token: str = ""
 ) -> Installed:
-    """Look at the portal with its new grant, keep it, and ask for its first run.
+    """Look at the portal with its new grant, keep it, and ask for fields, webhooks and its first run.
 
     Raises `CRMError` when the grant is not enough, `WrongUse` for a host that may not be called; nothing is kept then.
     """
@@ -86,7 +86,8 @@ def install(
         detail = {"account": grant.account_id, "scopes": list(grant.scopes), "user": grant.user_id}
         action = "portal.installed" if known is None else "portal.reinstalled"
         portals.note(session, portal.portal_id, crm.value, action, detail)
-        schedule.ask(session, schedule.RUN, portal.portal_id, now)
+        for name in (schedule.SETUP, schedule.RUN):
+            schedule.ask(session, name, portal.portal_id, now)
         return Installed(portal.portal_id, portal.name, portal.host, portal.web_url, known is None)
 
 

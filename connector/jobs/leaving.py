@@ -9,19 +9,24 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from adapters.errors import AccessLost
+from adapters.records import CustomerKind
 from connector.deadline import NEVER, Deadline
 from connector.errors import PortalBusy
 from connector.jobs.installing import ERASE_AT
-from connector.store import portals
+from connector.store import inbox, portals, privacy
 from connector.store.database import Database
 from connector.store.locks import portal_lock
 from connector.store.models import Portal
 from connector.wiring import Service
+from webhooks.deliveries import Resource
 
 log = logging.getLogger("rfm.install")
 
 KEPT_FOR = timedelta(days=30)
 """After the app was removed: so long a portal that comes back finds its history."""
+
+
+_PEOPLE = {Resource.CONTACT: CustomerKind.CONTACT, Resource.COMPANY: CustomerKind.COMPANY}
 
 
 def leave(session: Session, portal: Portal, now: datetime, actor: str, *, erase: bool) -> None:
@@ -56,6 +61,27 @@ def erase_due(database: Database, now: datetime, deadline: Deadline = NEVER) -> 
         if _is_due(portal, now):
             _erase(database, portal.portal_id, now)
     return True
+
+
+def forget_people(database: Database) -> int:
+    """Erase those whom a portal that nobody works on asked us to forget; returns how many. Its drain does the others.
+
+    A portal that somebody works on at this moment is left for the next time.
+    """
+    count = 0
+    with database.session() as session:
+        waiting = inbox.to_erase(session)
+        working = set(session.scalars(select(Portal.portal_id).where(Portal.state == "active")))
+    for portal_id, one in waiting:
+        if portal_id in working or one.resource not in _PEOPLE:
+            continue
+        try:
+            with portal_lock(database, portal_id, wait_s=0.0), database.session() as session:
+                privacy.erase_customer(session, portal_id, _PEOPLE[one.resource], one.external_id)
+                count += inbox.taken(session, portal_id, [one])
+        except PortalBusy:
+            log.info("person not forgotten yet, somebody works on the portal portal=%d", portal_id)
+    return count
 
 
 def _is_due(portal: Portal, now: datetime) -> bool:

@@ -22,12 +22,12 @@ from connector.store.database import Database
 from connector.store.jobs import QUICK, SERVICE, SLOW
 from connector.store.models import Portal, WorkRow
 
-RUN, PULL, FULL, DRAIN = "run", "pull", "full", "drain"
-TOKENS, RETENTION, WATCH = "tokens", "retention", "watch"
+RUN, PULL, FULL, DRAIN, SETUP = "run", "pull", "full", "drain", "setup"
+TOKENS, RETENTION, WATCH, INSTALLS = "tokens", "retention", "watch", "installs"
 LATE = "schedule"
 DAILY, WEEKLY = "daily", "weekly"
 _HOUR = timedelta(hours=1)
-_NIGHT, _FULL_NIGHT = 3, 1
+_NIGHT, _FULL_NIGHT, _EVENING = 3, 1, 22
 _SUNDAY = 7
 _DRAIN_WAIT_S = 1.0
 _TICKING = 7_365
@@ -92,11 +92,18 @@ def _pull_rhythm(portal: Portal | None, after: datetime) -> datetime | None:
     return _hourly(after, (portal.portal_id * 7) % 60) if portal is not None else None
 
 
-def _local(portal: Portal, after: datetime, hour: int, weekday: int | None) -> datetime:
+def _setup_rhythm(portal: Portal | None, after: datetime) -> datetime | None:
+    """Once a day in the evening, at a minute of its own, well before the run of the night."""
+    if portal is None:
+        return None
+    return _local(portal, after, _EVENING, None, minute=(portal.portal_id * 7) % 60)
+
+
+def _local(portal: Portal, after: datetime, hour: int, weekday: int | None, minute: int = 0) -> datetime:
     here = zone(portal.time_zone)
     day = after.astimezone(here).date()
     while True:
-        moment = datetime.combine(day, time(hour), here).astimezone(UTC)
+        moment = datetime.combine(day, time(hour, minute), here).astimezone(UTC)
         if moment > after and weekday in {None, day.isoweekday()}:
             return moment
         day += timedelta(days=1)
@@ -118,8 +125,10 @@ KINDS: Mapping[str, Kind] = {
         Kind(PULL, SLOW, _pull_rhythm, timedelta(minutes=45)),
         Kind(RUN, SLOW, _run_rhythm, timedelta(minutes=45)),
         Kind(FULL, SLOW, _full_rhythm, timedelta(hours=2)),
+        Kind(SETUP, SLOW, _setup_rhythm, timedelta(hours=2)),
         Kind(TOKENS, QUICK, lambda _, after: _hourly(after, 17), timedelta(minutes=30), of_service=True),
         Kind(RETENTION, QUICK, lambda _, after: _hourly(after, 41), timedelta(hours=2), of_service=True),
+        Kind(INSTALLS, QUICK, lambda _, after: _next_minute(after), timedelta(minutes=5), of_service=True),
         Kind(WATCH, QUICK, lambda _, after: _next_minute(after), timedelta(minutes=5), of_service=True),
     )
 }

@@ -15,6 +15,8 @@ from urllib.parse import urlencode, urlsplit
 from adapters.records import CRM
 from connector.app import create_app
 from connector.config import Config
+from connector.deadline import NEVER
+from connector.jobs import definitions, schedule
 from connector.secrets import Vault
 from connector.store.database import Database
 from connector.store.models import Portal
@@ -117,7 +119,13 @@ class Bench:
         else:
             told = self.walk(f"/oauth/{self.crm.value}/start")
         self.later.do()
+        self.set_up()
         return told
+
+    def set_up(self) -> None:
+        """What a worker does at once after an installation."""
+        for portal_id in rows(self.database, "SELECT portal_id FROM work WHERE job = 'setup' AND asked_at IS NOT NULL"):
+            definitions.perform(self.service, schedule.SETUP, portal_id, NEVER)
 
     def walk(self, path: str) -> Told:
         """Open one of our addresses and follow it to the CRM and back."""
@@ -146,7 +154,7 @@ class Bench:
 
     def is_empty(self) -> bool:
         """Whether nothing at all was stored of anybody."""
-        tables = ("portals", "audit", "inbox", "install_codes", "work")
+        tables = ("portals", "audit", "arrivals", "inbox", "install_codes", "work")
         return all(rows(self.database, f"SELECT count(*) FROM {table}") == [0] for table in tables)
 
 

@@ -99,6 +99,7 @@ def test_an_amocrm_marketplace_installation_is_answered_first_and_exchanged_afte
     assert rows(amocrm.database, "SELECT count(*) FROM portals") == [0]
     assert rows(amocrm.database, "SELECT count(*) FROM install_codes") == [1]
     amocrm.later.do()
+    amocrm.set_up()
     assert amocrm.kept().state == "active"
     assert rows(amocrm.database, "SELECT count(*) FROM install_codes") == [0]
     assert amocrm.kept().settings[subscribing.SETTING] == subscribing.ON
@@ -149,7 +150,7 @@ def test_an_update_binds_again_what_the_portal_has_forgotten(bitrix24):
     bitrix24.portal.state.handlers.clear()
     heard = oauth.send_event(f"{bitrix24.url}/install/bitrix24", "ONAPPUPDATE")
     assert heard.status == 200
-    bitrix24.later.do()
+    bitrix24.set_up()
     assert ("ONAPPUNINSTALL", f"{bitrix24.url}/webhooks/bitrix24") in bitrix24.portal.state.handlers
 
 

@@ -132,7 +132,7 @@ def test_what_is_due_is_asked_for_once_and_then_at_its_next_moment(queue):
     for later in (0, 5, 10):
         tick(queue, night + timedelta(seconds=later))
     asked = [name for name, portal_id in rows(queue, ASKED) if portal_id == one.portal_id]
-    assert asked == ["pull", "run"]
+    assert asked == ["pull", "run", "setup"]
     assert row_of(queue, one.portal_id, "run").asked_at == night
     assert row_of(queue, one.portal_id, "run").due_at == at("2026-11-26 00:00")
     assert [row for row in open_alerts(queue) if row[2] == "run"] == []
@@ -141,14 +141,14 @@ def test_what_is_due_is_asked_for_once_and_then_at_its_next_moment(queue):
 def test_the_services_own_work_is_asked_for_too(queue):
     tick(queue, NOW)
     tick(queue, NOW + timedelta(hours=1))
-    assert rows(queue, ASKED) == [("retention", 0), ("tokens", 0), ("watch", 0)]
+    assert rows(queue, ASKED) == [("installs", 0), ("retention", 0), ("tokens", 0), ("watch", 0)]
 
 
 def test_what_came_due_while_nobody_worked_is_caught_up_once_and_told(queue):
     one = keep_portal(queue)
     tick(queue, NOW)
     tick(queue, at("2026-11-27 06:30"))
-    assert [name for name, portal_id in rows(queue, ASKED) if portal_id == one.portal_id] == ["pull", "run"]
+    assert [name for name, portal_id in rows(queue, ASKED) if portal_id == one.portal_id] == ["pull", "run", "setup"]
     assert (one.portal_id, "schedule", "run") in open_alerts(queue)
     assert row_of(queue, one.portal_id, "run").due_at == at("2026-11-28 00:00")
 

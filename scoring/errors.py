@@ -12,6 +12,8 @@
 None of these carries a customer's data beyond a row's position.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 
 
@@ -34,7 +36,20 @@ class NothingToFit(ScoringError):
 
 
 class BadMethod(ScoringError):
-    """A method file or stored version contradicts itself; the text says where."""
+    """A method file or stored version contradicts itself; the text says where.
+
+    `file` and `key` (such as segments[3].codes) are empty where the refusal is not about a place in a file.
+    """
+
+    def __init__(self, text: str, *, key: str = "", file: str = "") -> None:
+        super().__init__(": ".join(part for part in (file, key, text) if part))
+        self.text = text
+        self.key = key
+        self.file = file
+
+    def inside(self, file: str) -> BadMethod:
+        """The same refusal, naming the file."""
+        return BadMethod(self.text, key=self.key, file=file)
 
 
 class UnknownMethod(ScoringError):

@@ -109,7 +109,8 @@ class Customers:
     """Scored customers, ascending by number; every array has one entry per customer.
 
     `recency` in days, `frequency` in orders, `monetary` in hundredths of the base currency. `cell` points
-    into `codes`, `segment` into `segments`. `method` is the version's label, such as sales5@1.
+    into `codes`, `segment` into `segments`. `method` is the version's label, such as sales5@1. `held` marks those whose
+    segment is their previous one and not the code's, for the method's rules of stability; None where nobody could be.
     """
 
     method: str
@@ -126,6 +127,7 @@ class Customers:
     segment: Int8
     churn_risk: Bool
     upsell: Bool
+    held: Bool | None = None
 
     def __len__(self) -> int:
         """Scored customers."""

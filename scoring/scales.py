@@ -18,9 +18,12 @@ from scoring.frames import Int8, Int32, Int64
 
 MIN_BINS = 3
 MAX_BINS = 10
+TWO_BINS = 2  # a question of yes or no: its border must be stated, not fitted
 ENOUGH_CUSTOMERS = 50
 ENOUGH_BORDERS = 3
 _BUCKET_BITS = 16
+_SMALL_BASE = 30_000
+_LARGE_BASE = 200_000
 
 Axis = Literal["r", "f", "m"]
 
@@ -48,7 +51,7 @@ class Thresholds:
     @classmethod
     def from_spec(cls, spec: ThresholdsSpec) -> Self:
         """Read the written form; raises `BadMethod` where borders are not ascending or money is finer than 0.01."""
-        money = [Decimal(value).scaleb(2) for value in spec["m"]]
+        money = [Decimal(str(value)).scaleb(2) for value in spec["m"]]
         if any(value != int(value) for value in money):
             raise BadMethod("borders of m have two decimals at most")
         thresholds = cls(tuple(spec["r"]), tuple(spec["f"]), tuple(int(value) for value in money))
@@ -60,13 +63,19 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Weakness:
-    """Why a fit is weak: too few customers altogether, or too few different borders on an axis."""
+    """Why a fit is weak: too few customers altogether, too few different borders on an axis, or too few intervals."""
 
     axis: Axis | None
     count: int
+    of: Literal["borders", "repeats"] = "borders"
 
     def text(self, language: Literal["en", "ru"] = "en") -> str:
         """The reason in a sentence."""
+        if self.of == "repeats":
+            return {
+                "en": f"only {self.count} customers bought on two days or more; at least {ENOUGH_CUSTOMERS} are needed",
+                "ru": f"клиентов с покупками в разные дни: {self.count}, а нужно хотя бы {ENOUGH_CUSTOMERS}",
+            }[language]
         if self.axis is None:
             return {
                 "en": f"only {self.count} customers have orders; at least {ENOUGH_CUSTOMERS} are needed",
@@ -111,6 +120,24 @@ def _upper_bits(values: Int32 | Int64, low: int, shift: int) -> Int32 | Int64:
         return values - values.dtype.type(low)
     above_low = (values.astype(np.int64, copy=False) - low).view(np.uint64)  # right even where it wraps
     return (above_low >> np.uint64(shift)).view(np.int64)
+
+
+def rank_borders(values: Int32 | Int64, percentiles: Sequence[int]) -> tuple[int, ...]:
+    """For each percentile p the smallest observed v such that at least p % of all values are <= v."""
+    if not len(values):
+        raise NothingToFit("nobody bought on two different days: there are no intervals to take thresholds from")
+    ordered = np.sort(values)
+    return tuple(int(ordered[-(-p * len(ordered) // 100) - 1]) for p in percentiles)
+
+
+def advise_bins(customers: int) -> int:
+    """How many scores a base of this size carries: 3 under 30,000 customers, 4 up to 200,000, 5 above.
+
+    An advice only: the contract's default has 5 for every base, and any scale of 3 to 10 is accepted.
+    """
+    if customers < _SMALL_BASE:
+        return 3
+    return 4 if customers <= _LARGE_BASE else 5
 
 
 def exceeded(values: Int32 | Int64, borders: Sequence[int]) -> Int8:

@@ -168,12 +168,11 @@ class Portals(Protocol):
 class Inbox(Protocol):
     """Where accepted deliveries wait."""
 
-    def store(self, delivery: Delivery, *, key: str, notices: Sequence[ChangeNotice]) -> None:
-        """Keep a delivery durably; returns only after the commit, because then the CRM is told that we have it.
+    def store(self, delivery: Delivery, *, notices: Sequence[ChangeNotice]) -> None:
+        """Keep what a delivery told, durably; returns only after the commit, because then the CRM is told that we
+        have it.
 
-        `key` is the same when the CRM sends the same again: one row for each key among those that were not
-        drained yet. After that it is kept again, since Bitrix24 and amoCRM tell times in seconds, and a second
-        change within one second looks the same. `notices` may be empty, and may speak of accounts that we do not
-        know: they are no reason to fail. Raises `InboxAway`.
+        Keeping the same again is harmless: what counts is which records changed. `notices` may be empty, and may
+        speak of accounts that we do not know: they are no reason to fail. Raises `InboxAway`.
         """
         ...

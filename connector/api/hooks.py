@@ -14,7 +14,7 @@ from connector.errors import ConnectorError, DatabaseAway
 from connector.jobs import leaving, schedule
 from connector.store import hooks, portals
 from connector.store.database import Database
-from connector.store.inbox import StoredInbox
+from connector.store.intake import StoredInbox
 from connector.wiring import Service
 from webhooks.deliveries import ChangeNotice, Delivery, Kind, Resource, Secrets
 from webhooks.errors import InboxAway
@@ -92,7 +92,7 @@ class Arrivals:
         self._lock = Lock()
         self._inbox: StoredInbox | None = None
 
-    def store(self, delivery: Delivery, *, key: str, notices: Sequence[ChangeNotice]) -> None:
+    def store(self, delivery: Delivery, *, notices: Sequence[ChangeNotice]) -> None:
         """See `Inbox.store`."""
         try:
             service = self._service()
@@ -101,7 +101,7 @@ class Arrivals:
                     uninstalled(service, delivery.crm, notice.account_id, erase=notice.erase)
         except (ConnectorError, OperationalError) as error:
             raise InboxAway(_reason(error)) from None
-        self._stored(service.database).store(delivery, key=key, notices=notices)
+        self._stored(service.database).store(delivery, notices=notices)
 
     def _stored(self, database: Database) -> StoredInbox:
         with self._lock:

@@ -81,6 +81,7 @@ class _Drain:
     def step(self) -> bool:
         """Look at the records that wait longest; returns whether there were any."""
         with self._database.session() as session:
+            inbox.gather(session, self._portal_id)
             batch = inbox.waiting(session, self._portal_id, _AT_ONCE)
             left_behind = changes.customers_planned(session, self._portal_id)
         if batch:

@@ -1,32 +1,24 @@
 """Accepted webhooks as a set of records to look at again: one row a record, however often it changed.
 
-A notice is a hint and never data, so nothing of a delivery but "this record changed" is kept. Many events of one
+Webhooks arrive in `connector.store.intake`, from where they are gathered here when their portal is drained. A notice is a hint and never data, so nothing of a delivery but "this record changed" is kept. Many events of one
 record fold into one row; a row is taken out only if nothing arrived for it since it was read. A record that cannot be
 read is set aside for a while, so that it does not stand in the way of the others.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, case, delete, func, or_, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import ColumnElement, delete, func, literal, or_, select, text, tuple_, union_all, update
 from sqlalchemy.orm import Session
 
-from adapters.records import CRM
-from connector.errors import DatabaseAway
-from connector.store.database import Database
-from connector.store.models import InboxRow, Portal
-from webhooks.deliveries import ChangeNotice, Delivery, Kind, Resource
-from webhooks.errors import InboxAway
+from connector.store.models import ArrivalRow, InboxRow, Portal
+from webhooks.deliveries import Resource
 
-_WATCHED = frozenset({Resource.CONTACT, Resource.COMPANY, Resource.DEAL, Resource.ORDER, Resource.TASK})
-_ACCOUNTS_S = 10.0
+_GATHERED = 1000
+"""Deliveries at once: up to a hundred thousand records."""
 _NEWS = timedelta(minutes=15)
 """A record that is set aside and changes again is tried after so long: somebody may have put it right."""
 _REASON_LONGEST = 500
@@ -56,62 +48,22 @@ class Aside:
     reason: str
 
 
-class StoredInbox:
-    """`webhooks.deliveries.Inbox` on PostgreSQL: returns once the rows are committed.
+def gather(session: Session, portal_id: int) -> int:
+    """Bring what has arrived (`connector.store.intake`) into the inbox; returns how many records it told of.
 
-    `wake` is told which portals have something new, after the commit; a wake-up that is lost is made good by the
-    next one and by the schedule.
+    For whoever holds the portal's lock, or for a portal that nobody works on: one at a time.
     """
+    found = 0
+    while told := session.execute(text(_GATHER), {"portal": portal_id, "most": _GATHERED, "news": _NEWS}).scalar_one():
+        found += told
+    return found
 
-    def __init__(self, database: Database, wake: Callable[[int], None]) -> None:
-        self._database = database
-        self._wake = wake
-        self._accounts: Mapping[tuple[str, str], int] = {}
-        self._read_at = -_ACCOUNTS_S
 
-    def store(self, delivery: Delivery, *, key: str, notices: Sequence[ChangeNotice]) -> None:  # noqa: ARG002 - rows are keyed by record
-        """See `Inbox.store`. Notices of accounts that are not connected, and echoes of our own writes, are dropped."""
-        rows: dict[tuple[int, str, str], dict[str, Any]] = {}
-        for notice in notices:
-            portal_id = self._portal(delivery.crm, notice.account_id)
-            if portal_id is None or notice.resource not in _WATCHED or notice.is_echo:
-                continue
-            for external_id in (notice.external_id, *notice.merged_ids):
-                before = rows.get((portal_id, notice.resource.value, external_id))
-                rows[portal_id, notice.resource.value, external_id] = {
-                    "portal_id": portal_id,
-                    "resource": notice.resource.value,
-                    "external_id": external_id,
-                    "is_deletion": notice.kind is Kind.DELETED,
-                    "first_at": delivery.received_at,
-                    "last_at": delivery.received_at,
-                    "times": 1,
-                    "erase": notice.erase or (before is not None and before["erase"]),
-                }
-        if not rows:
-            return
-        try:
-            with self._database.session() as session:
-                # one order for all writers, so that two deliveries about the same records never wait for each other
-                _keep(session, [rows[one] for one in sorted(rows)])
-        except (DatabaseAway, OperationalError):
-            raise InboxAway("the database is away") from None
-        for portal_id in {one[0] for one in rows}:
-            self._wake(portal_id)
-
-    def _portal(self, crm: CRM, account_id: str) -> int | None:
-        """The portal of an account; the list is read again every few seconds."""
-        if time.monotonic() - self._read_at > _ACCOUNTS_S:
-            try:
-                with self._database.session() as session:
-                    rows = session.execute(
-                        select(Portal.crm, Portal.account_id, Portal.portal_id).where(Portal.state != "disconnected")
-                    )
-                    self._accounts = {(row[0], row[1]): row[2] for row in rows}
-            except (DatabaseAway, OperationalError):
-                raise InboxAway("the database is away") from None
-            self._read_at = time.monotonic()
-        return self._accounts.get((crm.value, account_id))
+def gather_left(session: Session) -> None:
+    """The same for portals that nobody works on."""
+    left = select(Portal.portal_id).where(Portal.state == "active")
+    for portal_id in session.scalars(select(ArrivalRow.portal_id).where(ArrivalRow.portal_id.not_in(left)).distinct()):
+        gather(session, portal_id)
 
 
 def waiting(session: Session, portal_id: int, limit: int) -> list[Waiting]:
@@ -171,6 +123,7 @@ def aside(session: Session) -> list[Aside]:
 
 def to_erase(session: Session) -> list[tuple[int, Waiting]]:
     """(portal, record) of everything that a CRM asked to forget and that is not forgotten yet."""
+    gather_left(session)
     rows = session.execute(
         select(InboxRow.portal_id, InboxRow.resource, InboxRow.external_id, InboxRow.last_at).where(InboxRow.erase)
     )
@@ -179,12 +132,14 @@ def to_erase(session: Session) -> list[tuple[int, Waiting]]:
 
 def oldest(session: Session, portal_id: int) -> datetime | None:
     """Since when the oldest record waits to be read, None when nothing does."""
-    return session.scalar(select(func.min(_waits_since())).where(InboxRow.portal_id == portal_id, _is_due()))
+    gathered = select(func.min(_waits_since())).where(InboxRow.portal_id == portal_id, _is_due())
+    arrived = select(func.min(ArrivalRow.arrived_at)).where(ArrivalRow.portal_id == portal_id)
+    return session.scalar(select(func.least(gathered.scalar_subquery(), arrived.scalar_subquery())))
 
 
 def portals_waiting(session: Session) -> list[int]:
     """Portals that have something to read in the inbox."""
-    return list(session.scalars(select(InboxRow.portal_id).where(_is_due()).distinct()))
+    return list(session.scalars(select(InboxRow.portal_id).where(_is_due()).union(select(ArrivalRow.portal_id))))
 
 
 def _is_due() -> ColumnElement[bool]:
@@ -196,34 +151,20 @@ def _waits_since() -> ColumnElement[datetime]:
     return func.greatest(InboxRow.first_at, InboxRow.not_before)
 
 
-def _keep(session: Session, rows: Sequence[dict[str, Any]]) -> None:
-    statement = insert(InboxRow)
-    now = datetime.now(UTC)
-    sooner = func.least(InboxRow.not_before, now + _NEWS)
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["portal_id", "resource", "external_id"],
-            set_={
-                "is_deletion": statement.excluded.is_deletion,
-                "last_at": func.greatest(InboxRow.last_at, statement.excluded.last_at, now),
-                "times": InboxRow.times + 1,
-                "erase": or_(InboxRow.erase, statement.excluded.erase),
-                "not_before": case((InboxRow.not_before.is_not(None), sooner)),
-            },
-        ),
-        list(rows),
-    )
-
-
 def depths(session: Session) -> list[tuple[int, int, datetime]]:
-    """(portal, records, since when the oldest waits) of portals that have something to read in the inbox."""
+    """(portal, records, since when the oldest waits) of portals that have something to read.
+
+    A record that has arrived several times since the last drain counts as often.
+    """
+    gathered = select(InboxRow.portal_id, literal(1).label("count"), _waits_since().label("since")).where(_is_due())
+    arrived = select(ArrivalRow.portal_id, ArrivalRow.count, ArrivalRow.arrived_at)
+    each = union_all(gathered, arrived).subquery()
     rows = session.execute(
-        select(InboxRow.portal_id, func.count(), func.min(_waits_since()))
-        .where(_is_due())
-        .group_by(InboxRow.portal_id)
-        .order_by(InboxRow.portal_id)
+        select(each.c.portal_id, func.sum(each.c.count), func.min(each.c.since))
+        .group_by(each.c.portal_id)
+        .order_by(each.c.portal_id)
     )
-    return [(portal_id, count, first) for portal_id, count, first in rows]
+    return [(portal_id, int(count), first) for portal_id, count, first in rows]
 
 
 def forget_left(session: Session, before: datetime) -> int:
@@ -231,8 +172,34 @@ def forget_left(session: Session, before: datetime) -> int:
 
     What has to be erased stays until it is.
     """
+    gather_left(session)
     left = select(Portal.portal_id).where(Portal.state == "active")
     statement = delete(InboxRow).where(
         InboxRow.first_at < before, InboxRow.portal_id.not_in(left), InboxRow.erase.is_(False)
     )
     return int(session.execute(statement).rowcount)  # type: ignore[attr-defined]
+
+
+_GATHER = """
+WITH taken AS (
+  DELETE FROM arrivals WHERE portal_id = :portal AND arrival_id IN (
+    SELECT arrival_id FROM arrivals WHERE portal_id = :portal ORDER BY arrival_id LIMIT :most)
+  RETURNING arrived_at, records
+), told AS (
+  SELECT split_part(word, ':', 1) AS resource, split_part(word, ':', 2) AS external_id,
+         split_part(word, ':', 3) AS more, arrived_at
+  FROM taken CROSS JOIN LATERAL string_to_table(records, ' ') word
+), folded AS (
+  INSERT INTO inbox AS i (portal_id, resource, external_id, is_deletion, first_at, last_at, times, erase)
+  SELECT :portal, resource, external_id, bool_or(more LIKE '%d%'), min(arrived_at), max(arrived_at), count(*),
+         bool_or(more LIKE '%e%')
+  FROM told GROUP BY resource, external_id ORDER BY resource, external_id
+  ON CONFLICT (portal_id, resource, external_id) DO UPDATE SET
+    is_deletion = excluded.is_deletion,
+    last_at = greatest(i.last_at, excluded.last_at, now()),
+    times = i.times + excluded.times,
+    erase = i.erase OR excluded.erase,
+    not_before = CASE WHEN i.not_before IS NOT NULL THEN least(i.not_before, now() + :news) END
+)
+SELECT count(*) FROM told
+"""

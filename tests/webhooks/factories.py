@@ -19,6 +19,7 @@ from webhooks import signatures
 from webhooks.blueprint import create_blueprint
 from webhooks.deliveries import ChangeNotice, Delivery, Endpoint, Headers, Secrets
 from webhooks.errors import InboxAway
+from webhooks.registry import RECEIVERS
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 NOW = datetime.fromtimestamp(1_790_000_000, UTC)
@@ -96,15 +97,15 @@ def token(
 
 @dataclass
 class MemoryInbox:
-    """Folds by key, or is away, or breaks."""
+    """Folds by the receiver's key, or is away, or breaks."""
 
     kept: dict[str, tuple[Delivery, Sequence[ChangeNotice]]] = field(default_factory=dict)
     trouble: Exception | None = None
 
-    def store(self, delivery: Delivery, *, key: str, notices: Sequence[ChangeNotice]) -> None:
+    def store(self, delivery: Delivery, *, notices: Sequence[ChangeNotice]) -> None:
         if self.trouble is not None:
             raise self.trouble
-        self.kept.setdefault(key, (delivery, notices))
+        self.kept.setdefault(RECEIVERS[delivery.crm].delivery_key(delivery), (delivery, notices))
 
 
 @dataclass

@@ -15,7 +15,7 @@ from adapters.records import CRM
 from connector.api.hooks import Arrivals, StoredSecrets
 from connector.errors import DatabaseAway
 from connector.jobs import drain, schedule
-from connector.store import hooks
+from connector.store import hooks, inbox
 from tests.connector.api.bench import ask
 from tests.connector.factories import execute, rows
 from webhooks.errors import InboxAway
@@ -59,11 +59,19 @@ def post_event(stage, **change):
     return ask("POST", f"{stage.url}/webhooks/hubspot", body, headers)
 
 
+def gathered(stage):
+    """Records in the inbox, with how often they came, after everything that arrived was gathered."""
+    with stage.database.session() as session:
+        inbox.gather(session, stage.kept().portal_id)
+    return rows(stage.database, "SELECT resource, external_id, times FROM inbox")
+
+
 def test_an_event_is_kept_and_a_drain_is_asked_for(stage):
     stage.install()
     told = post_event(stage)
     assert told.status == 200, told.text
-    assert rows(stage.database, "SELECT resource, external_id, times FROM inbox") == [("deal", DEAL, 1)]
+    assert rows(stage.database, "SELECT records, count FROM arrivals") == [(f"deal:{DEAL}:", 1)]
+    assert gathered(stage) == [("deal", DEAL, 1)]
     assert schedule.DRAIN in rows(stage.database, "SELECT task_name FROM procrastinate_jobs WHERE status = 'todo'")
 
 
@@ -71,10 +79,10 @@ def test_events_of_one_record_are_one_piece_of_work_and_drain_away(stage):
     stage.install()
     for _ in range(5):
         assert post_event(stage).status == 200
-    assert rows(stage.database, "SELECT times FROM inbox") == [5]
+    assert rows(stage.database, "SELECT count(*) FROM arrivals") == [5]
     done = drain.drain_portal(stage.service, stage.kept().portal_id)
     assert done.records == 1
-    assert rows(stage.database, "SELECT count(*) FROM inbox") == [0]
+    assert gathered(stage) == []
 
 
 def test_events_of_a_portal_that_left_are_refused_or_dropped(stage):
@@ -82,14 +90,14 @@ def test_events_of_a_portal_that_left_are_refused_or_dropped(stage):
     execute(stage.database, "UPDATE portals SET state = 'disconnected', access = NULL")
     status = post_event(stage).status
     assert status == (200 if stage.crm is CRM.HUBSPOT else 403)
-    assert rows(stage.database, "SELECT count(*) FROM inbox") == [0]
+    assert gathered(stage) == []
 
 
 @pytest.mark.parametrize("stage", [CRM.AMOCRM], indirect=True)
 def test_a_secret_address_is_good_for_its_own_account_only(stage):
     stage.install()
     assert post_event(stage, **{"account[id]": "1"}).status == 403
-    assert rows(stage.database, "SELECT count(*) FROM inbox") == [0]
+    assert gathered(stage) == []
 
 
 def test_a_lost_wake_up_is_no_lost_event(stage, monkeypatch):
@@ -99,7 +107,7 @@ def test_a_lost_wake_up_is_no_lost_event(stage, monkeypatch):
     stage.install()
     monkeypatch.setattr(schedule, "wake", away)
     assert post_event(stage).status == 200
-    assert rows(stage.database, "SELECT count(*) FROM inbox") == [1]
+    assert gathered(stage) == [("deal", DEAL, 1)]
 
 
 @pytest.mark.parametrize("trouble", [DatabaseAway("gone"), OperationalError("x", {}, Exception())])
@@ -110,7 +118,7 @@ def test_while_the_database_is_away_the_crm_is_asked_to_send_again(trouble):
     with pytest.raises(InboxAway):
         StoredSecrets(away).secrets(CRM.AMOCRM, hashlib.sha256(b"x").hexdigest())
     with pytest.raises(InboxAway):
-        Arrivals(away).store(None, key="k", notices=[])  # type: ignore[arg-type]
+        Arrivals(away).store(None, notices=[])  # type: ignore[arg-type]
 
 
 def test_secrets_of_a_burst_are_looked_up_once(amocrm, monkeypatch):

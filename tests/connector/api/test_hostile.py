@@ -94,7 +94,7 @@ def client(database, tmp_path):
 
 
 def nothing_stored(database):
-    tables = ("portals", "audit", "inbox", "work")
+    tables = ("portals", "audit", "arrivals", "inbox", "work")
     return all(rows(database, f"SELECT count(*) FROM {table}") == [0] for table in tables)
 
 

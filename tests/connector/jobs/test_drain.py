@@ -13,7 +13,7 @@ from adapters.records import CRM, CustomerRef, OrderStatus
 from connector.jobs import loop
 from connector.jobs.drain import drain_portal
 from connector.store import inbox
-from connector.store.inbox import StoredInbox
+from connector.store.intake import StoredInbox
 from tests.connector.factories import CONTACT, DEALS, connected, order, rows, stock
 from tests.fakes.memory import MemoryCRM
 from webhooks.deliveries import ChangeNotice, Delivery, Endpoint, Headers, Kind, Resource
@@ -59,10 +59,13 @@ def accept(database, portal_id):
             ChangeNotice(account_id=account, resource=resource, external_id=str(number), kind=kind, **more)
             for resource, number, kind, more in notices
         ]
-        box.store(replace(delivery(at), crm=CRM(vendor)), key="k", notices=named)
+        box.store(replace(delivery(at), crm=CRM(vendor)), notices=named)
+        with database.session() as session:
+            inbox.gather(session, portal_id)
         return list(woken)
 
-    return keep
+    yield keep
+    box.close()
 
 
 def deal(number, kind=Kind.CHANGED, **more):
@@ -97,9 +100,9 @@ def test_many_events_of_one_record_are_one_piece_of_work(database, portal_id, ac
 def test_an_echo_and_a_strangers_event_are_not_kept(database, portal_id, accept):
     accept(deal(1, is_echo=True))
     StoredInbox(database, lambda _: None).store(
-        delivery(), key="k", notices=[ChangeNotice("nobody", Resource.DEAL, "1", Kind.CHANGED)]
+        delivery(), notices=[ChangeNotice("nobody", Resource.DEAL, "1", Kind.CHANGED)]
     )
-    assert rows(database, "SELECT count(*) FROM inbox") == [0]
+    assert rows(database, "SELECT count(*) FROM inbox UNION ALL SELECT count(*) FROM arrivals") == [0, 0]
 
 
 def test_a_reopened_and_a_deleted_deal_leave_the_history(database, service, crm, portal_id, accept):

@@ -1,0 +1,156 @@
+"""Where accepted webhooks are put down while the CRM waits for its answer: one row for a delivery and portal.
+
+Nothing here waits for anybody: a row is only ever added, in one statement on a connection of its own, so that neither
+a drain nor a backfill holds an answer up, and a hundred events cost about as much as one. `connector.store.inbox`
+gathers the rows by record when a portal is drained.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from threading import Lock
+from typing import Any
+
+import psycopg
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+
+from adapters.records import CRM
+from connector.errors import DatabaseAway
+from connector.store.database import Database
+from connector.store.models import Portal
+from webhooks.deliveries import ChangeNotice, Delivery, Kind, Resource
+from webhooks.errors import InboxAway
+
+_WATCHED = frozenset({Resource.CONTACT, Resource.COMPANY, Resource.DEAL, Resource.ORDER, Resource.TASK})
+_ACCOUNTS_S = 10.0
+_WOKEN_S = 0.9
+"""A drain that is asked for begins a second later at the earliest: it finds what is stored until then as well."""
+_DELETED, _ERASE = "d", "e"
+_INSERT = "INSERT INTO arrivals (portal_id, arrived_at, records, count) VALUES (%s, %s, %s, %s)"
+_OPTIONS = "-c timezone=UTC -c statement_timeout=3000"
+_SURE: Mapping[str, Any] = {
+    "connect_timeout": 3,
+    "keepalives_idle": 10,
+    "tcp_user_timeout": 4000,
+    "prepare_threshold": 1,
+}
+
+
+class StoredInbox:
+    """`webhooks.deliveries.Inbox` on PostgreSQL: returns once the rows are committed.
+
+    `wake` is told which portals have something new, after the commit, and not again for what the same drain finds; a
+    wake-up that is lost is made good by the schedule.
+    """
+
+    def __init__(self, database: Database, wake: Callable[[int], None]) -> None:
+        self._database = database
+        self._lines = Lines(database.conninfo)
+        self._wake = wake
+        self._woken: dict[int, float] = {}
+        self._accounts: Mapping[tuple[str, str], int] = {}
+        self._read_at = -_ACCOUNTS_S
+        self._reading = Lock()
+
+    def store(self, delivery: Delivery, *, notices: Sequence[ChangeNotice]) -> None:
+        """See `Inbox.store`. Notices of accounts that are not connected, and echoes of our own writes, are dropped."""
+        found = self._words(delivery.crm, notices)
+        if not found:
+            return
+        rows = [(portal_id, delivery.received_at, " ".join(words), len(words)) for portal_id, words in found.items()]
+        try:
+            self._lines.do(_INSERT, rows)
+        except psycopg.OperationalError:
+            raise InboxAway("the database is away") from None
+        for portal_id in found:
+            self._woke(portal_id)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._lines.close()
+
+    def _words(self, crm: CRM, notices: Sequence[ChangeNotice]) -> dict[int, dict[str, None]]:
+        """By portal, in order: resource:id, and what else of it counts."""
+        found: dict[int, dict[str, None]] = {}
+        for notice in notices:
+            portal_id = self._portal(crm, notice.account_id)
+            if portal_id is None or notice.resource not in _WATCHED or notice.is_echo:
+                continue
+            more = (_DELETED if notice.kind is Kind.DELETED else "") + (_ERASE if notice.erase else "")
+            words = found.setdefault(portal_id, {})
+            for external_id in (notice.external_id, *notice.merged_ids):
+                words[f"{notice.resource.value}:{external_id}:{more}"] = None
+        return found
+
+    def _woke(self, portal_id: int) -> None:
+        now = time.monotonic()
+        if now - self._woken.get(portal_id, -_WOKEN_S) >= _WOKEN_S:
+            self._woken[portal_id] = now
+            self._wake(portal_id)
+
+    def _portal(self, crm: CRM, account_id: str) -> int | None:
+        """The portal of an account; the list is read again every few seconds, by one thread for all."""
+        if time.monotonic() - self._read_at > _ACCOUNTS_S and self._reading.acquire(blocking=not self._accounts):
+            try:
+                if time.monotonic() - self._read_at > _ACCOUNTS_S:
+                    self._read_accounts()
+            finally:
+                self._reading.release()
+        return self._accounts.get((crm.value, account_id))
+
+    def _read_accounts(self) -> None:
+        try:
+            with self._database.session() as session:
+                rows = session.execute(
+                    select(Portal.crm, Portal.account_id, Portal.portal_id).where(Portal.state != "disconnected")
+                )
+                self._accounts = {(row[0], row[1]): row[2] for row in rows}
+        except (DatabaseAway, OperationalError):
+            raise InboxAway("the database is away") from None
+        self._read_at = time.monotonic()
+
+
+class Lines:
+    """Connections that commit each statement, as many as are needed at once. Safe to share between threads."""
+
+    def __init__(self, conninfo: str) -> None:
+        self._conninfo = conninfo
+        self._idle: deque[psycopg.Connection[Any]] = deque()
+
+    def do(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Execute a statement for each row; safe only for statements that may be repeated.
+
+        A connection that was idle may be dead, after a restart of the server: then all of them are, and a fresh one
+        is tried. Raises `psycopg.OperationalError`.
+        """
+        try:
+            line = self._idle.pop()  # the last one used: the others may rest
+        except IndexError:
+            line = self._fresh()
+        else:
+            with suppress(psycopg.OperationalError):
+                return self._do(line, statement, rows)
+            self.close()
+            line = self._fresh()
+        return self._do(line, statement, rows)
+
+    def close(self) -> None:
+        """Close those that are idle."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _do(self, line: psycopg.Connection[Any], statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        try:
+            for row in rows:
+                line.execute(statement, row)
+        except BaseException:
+            line.close()
+            raise
+        self._idle.append(line)
+
+    def _fresh(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self._conninfo, autocommit=True, options=_OPTIONS, **_SURE)

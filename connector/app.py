@@ -1,8 +1,7 @@
 """The web application: settings → Flask, with health checks, security headers and errors in words.
 
 Nothing happens at import; the database is opened by the first request that needs it. For gunicorn:
-`connector.app:create_app()`. The pages have no sign-in yet, so they answer only on this computer's own names, and
-on the host of PUBLIC_URL where that is set: do not set it to an address that strangers can reach.
+`connector.app:create_app()`. Who is let in to which address stands in `connector.api.doors`.
 """
 
 from __future__ import annotations
@@ -11,13 +10,12 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from threading import Lock
-from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, g, jsonify, make_response, render_template, request
+from flask import Flask, Response, g, jsonify, make_response, render_template
 from sqlalchemy import exc
 from werkzeug.exceptions import HTTPException
 
-from connector.api import bitrix24_page, install
+from connector.api import bitrix24_page, doors, install
 from connector.api.background import Background, in_thread
 from connector.api.hooks import Arrivals, StoredSecrets
 from connector.api.lazily import ServiceWhenNeeded
@@ -29,8 +27,6 @@ from connector.web.pages import Sources, register
 from connector.wiring import utc_now
 from webhooks import blueprint
 
-_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-_HEALTH = frozenset({"/healthz", "/readyz"})
 _POLICY = (
     "default-src 'none'; script-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self';"
     " style-src 'self' 'unsafe-inline';"  # plotly.js places its labels with style attributes
@@ -91,12 +87,14 @@ def create_app(
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     database = DatabaseWhenNeeded(config)
-    _add_guard(app, config)
+    doors.add_guard(app, config)
+    _add_headers(app)
     view.add_language(app)
     register(app, Sources(database, clock))
     plotly_script.register(app)
     service = ServiceWhenNeeded(config, database, clock)
     _add_routes_of_crms(app, service, clock, background)
+    app.register_blueprint(doors.create_metrics(config, database, clock))
     _add_health(app, database)
     _add_errors(app)
     return app
@@ -114,27 +112,7 @@ def _add_routes_of_crms(
     )
 
 
-def own_names(config: Config) -> frozenset[str]:
-    """The host names this server answers to."""
-    public = urlsplit(config.public_url or "").hostname
-    return _LOOPBACK_NAMES | ({public} if public else frozenset())
-
-
-def _add_guard(app: Flask, config: Config) -> None:
-    """Other host names are refused, so that a stranger's page cannot read ours through a name of its own."""
-    names = own_names(config)
-
-    @app.before_request
-    def check_host() -> None:
-        if request.path in _HEALTH:
-            return
-        try:
-            name = urlsplit(f"//{request.environ.get('HTTP_HOST', '')}").hostname
-        except ValueError:
-            name = None
-        if name not in names:
-            abort(421)
-
+def _add_headers(app: Flask) -> None:
     @app.after_request
     def add_headers(response: Response) -> Response:
         has_policy = "Content-Security-Policy" in response.headers

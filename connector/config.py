@@ -27,6 +27,7 @@ class Config:
     secret_key: str | None = field(default=None, repr=False)
     encryption_keys: tuple[str, ...] = field(default=(), repr=False)
     public_url: str | None = None
+    metrics_token: str | None = field(default=None, repr=False)
     hubspot_api_url: str = "https://api.hubapi.com"
     hubspot_client_id: str | None = None
     hubspot_client_secret: str | None = field(default=None, repr=False)
@@ -103,6 +104,7 @@ def from_environment(environ: Mapping[str, str]) -> Config:
         secret_key=text("SECRET_KEY"),
         encryption_keys=tuple(key.strip() for key in (text("ENCRYPTION_KEYS") or "").split(",") if key.strip()),
         public_url=text("PUBLIC_URL"),
+        metrics_token=text("METRICS_TOKEN"),
         hubspot_api_url=(text("HUBSPOT_API_URL") or "https://api.hubapi.com").rstrip("/"),
         hubspot_client_id=text("HUBSPOT_CLIENT_ID"),
         hubspot_client_secret=text("HUBSPOT_CLIENT_SECRET"),

@@ -1,6 +1,6 @@
 """The web process: gunicorn around the application, until SIGINT or SIGTERM.
 
-On this computer only, unless PUBLIC_URL is set: the pages have no sign-in yet.
+Heard on this computer only, unless PUBLIC_URL is set: then CRMs reach their addresses (`connector.api.doors`).
 """
 
 from __future__ import annotations
@@ -38,9 +38,7 @@ def serve(config: Config, *, ready: Callable[[str], None] | None = None) -> int:
     _check_database(config)
     listener = listen(config)
     announce = ready if ready is not None else _say
-    if config.public_url is not None:
-        _warn(f"the pages have no sign-in yet, and PUBLIC_URL opens them to everyone who can reach {config.public_url}")
-    address = address_of(config, listener)
+    address = address_of(listener)
     try:
         _Server(app, listener.detach(), lambda: announce(address)).run()
     except SystemExit as ending:  # gunicorn's way of returning
@@ -65,9 +63,9 @@ def listen(config: Config) -> socket.socket:
     return listener
 
 
-def address_of(config: Config, listener: socket.socket) -> str:
-    """Where people open the pages."""
-    return config.public_url or f"http://{_LOOPBACK}:{listener.getsockname()[1]}/"
+def address_of(listener: socket.socket) -> str:
+    """Where people on this computer open the pages."""
+    return f"http://{_LOOPBACK}:{listener.getsockname()[1]}/"
 
 
 def _check_database(config: Config) -> None:
@@ -134,7 +132,3 @@ def _leave_at_once(_arbiter: object, _worker: object) -> None:
 
 def _say(address: str) -> None:
     print(f"serving at {address} (Ctrl-C stops)", file=sys.stderr, flush=True)  # noqa: T201 - a line for people
-
-
-def _warn(message: str) -> None:
-    print(f"rfm-connector: {message}", file=sys.stderr, flush=True)  # noqa: T201 - a line for people

@@ -115,14 +115,62 @@ def test_this_computers_names_are_answered(client, host):
     assert client.get("/", headers={"Host": host}).status_code == 200
 
 
-def test_the_public_name_is_answered_and_health_under_any(database, tmp_path):
-    keys = {"secret_key": "s" * 32, "encryption_keys": ("k" * 32,)}
+@pytest.fixture
+def public(database, tmp_path):
+    keys = {"secret_key": "s" * 32, "encryption_keys": ("k" * 32,), "metrics_token": "monitor"}
     app = create_app(Config(database_url=database.url, var_dir=tmp_path, public_url="https://rfm.example", **keys))
-    asked = app.test_client()
-    assert asked.get("/", headers={"Host": "rfm.example"}).status_code == 200
-    assert asked.get("/", headers={"Host": "other.example"}).status_code == 421
-    assert asked.get("/healthz", headers={"Host": "10.1.2.3"}).status_code == 200
+    yield app.test_client()
     app.extensions["pages"].database().close()
+
+
+def status(client, path, host, *, peer="127.0.0.1", **headers):
+    told = client.get(path, headers={"Host": host, **headers}, environ_overrides={"REMOTE_ADDR": peer})
+    return told.status_code
+
+
+def test_under_the_public_name_crms_find_their_addresses_and_nobody_finds_pages(public):
+    for path in ("/webhooks/hubspot", "/oauth/hubspot/callback", "/install/bitrix24", "/uninstall/amocrm"):
+        assert status(public, path, "rfm.example", peer="203.0.113.9") != 421
+        assert status(public, path, "other.example", peer="203.0.113.9") == 421
+    for path in ("/", "/portals/north", "/static/plotly.js", "/nothing", "/webhooks", "/installation"):
+        assert status(public, path, "rfm.example", peer="203.0.113.9") == 421
+        assert status(public, path, "rfm.example") == 421
+    assert status(public, "/", "localhost") == 200
+
+
+@pytest.mark.parametrize("peer", ["203.0.113.9", "10.0.0.7", "", "nowhere"])
+def test_a_stranger_who_calls_us_by_a_name_of_this_computer_sees_nothing(public, peer):
+    assert status(public, "/", "localhost", peer=peer) == 421
+    assert status(public, "/metrics", "localhost", peer=peer) == 401
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Forwarded-Host"])
+def test_what_a_proxy_on_this_computer_hands_on_is_not_from_here(public, header):
+    assert status(public, "/", "127.0.0.1:8000", **{header: "203.0.113.9"}) == 421
+    assert status(public, "/metrics", "127.0.0.1:8000", **{header: "203.0.113.9"}) == 401
+
+
+def test_health_is_answered_under_any_name(public):
+    assert status(public, "/healthz", "10.1.2.3", peer="10.0.0.7") == 200
+    assert status(public, "/readyz", "10.1.2.3", peer="10.0.0.7") == 200
+
+
+def test_metrics_are_for_this_computer_and_for_whoever_has_the_token(public):
+    told = public.get("/metrics")
+    assert told.status_code == 200
+    assert told.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert "# TYPE rfm_jobs gauge" in told.text
+    far = {"host": "rfm.example", "peer": "203.0.113.9"}
+    assert status(public, "/metrics", **far) == 401
+    assert status(public, "/metrics", **far, Authorization="Bearer wrong") == 401
+    assert status(public, "/metrics", **far, Authorization="Basic monitor") == 401
+    assert status(public, "/metrics", **far, Authorization="Bearer monitor") == 200
+
+
+def test_without_a_token_metrics_are_for_this_computer_only(client):
+    assert status(client, "/metrics", "localhost") == 200
+    for word in ("Bearer ", "Bearer None", ""):
+        assert status(client, "/metrics", "rfm.example", peer="203.0.113.9", Authorization=word) == 401
 
 
 def test_a_public_address_without_secrets_does_not_start():

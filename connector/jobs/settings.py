@@ -104,8 +104,6 @@ def change(service: Service, name: str, words: list[str]) -> dict[str, Any]:
         if _DERIVED & given.keys():
             mirror.derive_all(session, portal)
             mirror.untie(session, portal)
-        changed = {key: [before.get(key), after.get(key)] for key in sorted(given)}
-        portals.note(session, portal.portal_id, "cli", "settings.changed", changed)
     return show(service, name)
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from adapters.contract import Outcome, OwnWrites
 from adapters.records import CustomerKind, CustomerRef, ScoreChange
+from connector.store import letters
 from connector.store.card_diff import COUNTED, DIFFERENCES
 from connector.store.card_values import from_json, to_json
 from connector.store.copying import copy_into_temp
@@ -71,15 +72,20 @@ def make_plan(
 
 
 def preview(
-    session: Session, portal_id: int, hints: Mapping[str, str], limit: int
+    session: Session, portal_id: int, hints: Mapping[str, str], limit: int, *, only: Sequence[int] | None = None
 ) -> list[tuple[CustomerRef, dict[str, Any], dict[str, Any]]]:
-    """The first cards of the plan that would be made now: (customer, values, before)."""
+    """The first cards of the plan that would be made now: (customer, values, before); `only` as for the plan."""
+    keys: dict[str, Any] = {"portal": portal_id, "hints": json.dumps(dict(hints)), "limit": limit}
+    these = ""
+    if only is not None:
+        these, keys["only"] = " WHERE d.customer = ANY(:only)", list(only)
     rows = session.execute(
         text(
             f"SELECT c.kind, c.external_id, d.values, d.before FROM ({DIFFERENCES}) d"
-            " JOIN customers c ON c.portal_id = :portal AND c.number = d.customer ORDER BY d.customer LIMIT :limit"
+            f" JOIN customers c ON c.portal_id = :portal AND c.number = d.customer{these}"
+            " ORDER BY d.customer LIMIT :limit"
         ),
-        {"portal": portal_id, "hints": json.dumps(dict(hints)), "limit": limit},
+        keys,
     )
     return [(CustomerRef(CustomerKind(kind), ext), values, before) for kind, ext, values, before in rows]
 
@@ -154,7 +160,10 @@ def settle(
     outcomes: Sequence[Outcome],
     now: datetime,
 ) -> tuple[int, int]:
-    """Give each change its final word and note on the mirror what the card now holds. Returns (written, refused)."""
+    """Give each change its final word and note on the mirror what the card now holds. Returns (written, refused).
+
+    What was refused waits among the dead letters until a later run has it accepted.
+    """
     rows = [
         (
             item.customer,
@@ -166,6 +175,20 @@ def settle(
         )
         for item, outcome in zip(planned, outcomes, strict=True)
     ]
+    _settle(session, portal_id, run_id, rows, now)
+    written = sum(outcome.ok for outcome in outcomes)
+    return written, len(outcomes) - written
+
+
+def settle_invalid(
+    session: Session, portal_id: int, run_id: str, faults: Mapping[int, tuple[str | None, str]], now: datetime
+) -> None:
+    """The final word on changes that we do not send: customer → (field, reason). They wait among the dead letters."""
+    rows = [(customer, "invalid", field, reason, None, {}) for customer, (field, reason) in faults.items()]
+    _settle(session, portal_id, run_id, rows, now)
+
+
+def _settle(session: Session, portal_id: int, run_id: str, rows: Sequence[tuple[Any, ...]], now: datetime) -> None:
     copy_into_temp(
         session,
         "incoming_outcomes",
@@ -196,8 +219,7 @@ def settle(
         ),
         keys,
     )
-    written = sum(outcome.ok for outcome in outcomes)
-    return written, len(outcomes) - written
+    letters.settle(session, portal_id, run_id, now, some_wait=any(row[1] != "written" for row in rows))
 
 
 def customers_planned(session: Session, portal_id: int) -> list[int]:
@@ -226,13 +248,22 @@ def progress(session: Session, portal_id: int, run_id: str) -> dict[str, int]:
 
 def refusals(session: Session, portal_id: int, run_id: str) -> list[dict[str, str | None]]:
     """What the CRM refused in a run: customer, field, reason."""
+    return _ended(session, portal_id, run_id, "refused")
+
+
+def invalid(session: Session, portal_id: int, run_id: str) -> list[dict[str, str | None]]:
+    """What we did not send in a run because it could not be right: customer, field, reason."""
+    return _ended(session, portal_id, run_id, "invalid")
+
+
+def _ended(session: Session, portal_id: int, run_id: str, state: str) -> list[dict[str, str | None]]:
     rows = session.execute(
         select(CustomerRow.kind, CustomerRow.external_id, ChangeRow.field, ChangeRow.reason)
         .join(
             CustomerRow,
             (CustomerRow.portal_id == ChangeRow.portal_id) & (CustomerRow.number == ChangeRow.customer),
         )
-        .where(ChangeRow.portal_id == portal_id, ChangeRow.run_id == run_id, ChangeRow.state == "refused")
+        .where(ChangeRow.portal_id == portal_id, ChangeRow.run_id == run_id, ChangeRow.state == state)
         .order_by(ChangeRow.customer)
     )
     return [{"customer": f"{kind}:{ext}", "field": field, "reason": reason} for kind, ext, field, reason in rows]

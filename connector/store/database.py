@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from connector.config import Config
 from connector.errors import DatabaseAway, Misconfigured, SchemaBehind
-from connector.store import embedded, engine_schema
+from connector.store import audit, embedded, engine_schema
 
 _AWAY = (sa.exc.OperationalError, psycopg.OperationalError)
 """The second one comes from a COPY, which goes past SQLAlchemy."""
@@ -41,6 +41,7 @@ class Database:
             connect_args={"options": _SESSION_OPTIONS, "connect_timeout": 10},
         )
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        audit.watch_changes(self._sessions)
 
     @property
     def conninfo(self) -> str:

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
 from adapters.records import Customer, CustomerKind, Manager, Order, OrderSource, Team
+from connector.store.audit import SYSTEM, note
 from connector.store.card_values import to_json
 from connector.store.copying import copy_into_temp
 from connector.store.models import (
@@ -319,9 +320,15 @@ def recheck_done(session: Session, portal_id: int, kind: CustomerKind) -> None:
 
 
 def derive_all(session: Session, portal: Portal) -> int:
-    """Compute the derived columns of all orders again: after a change of zone, rates, sources or customer rule."""
+    """Compute the derived columns of all orders again: after a change of zone, rates, sources or customer rule.
+
+    What came of it is noted in the audit trail, so that moves which follow can be explained.
+    """
     _mention_customers(session, portal.portal_id, table="orders")
-    return _derive(session, portal, "true") + untie(session, portal)
+    changed = _derive(session, portal, "true") + untie(session, portal)
+    if changed:
+        note(session, portal.portal_id, SYSTEM, "orders.derived", {"orders": changed})
+    return changed
 
 
 def untie(session: Session, portal: Portal) -> int:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from connector.errors import PortalPaused, UnknownPortal, WrongUse
-from connector.store.models import AuditRow, Base, BudgetRow, Portal
+from connector.store import audit
+from connector.store.models import Base, BudgetRow, Portal
+
+note = audit.note
 
 
 def all_portals(session: Session) -> Sequence[Portal]:
@@ -47,12 +49,7 @@ def pause(session: Session, portal_id: int, reason: str) -> None:
     if portal.state != "active":
         return
     portal.state, portal.state_reason = "paused", reason
-    note(session, portal_id, "system", "portal.paused", {"reason": reason})
-
-
-def note(session: Session, portal_id: int, actor: str, action: str, detail: Mapping[str, Any]) -> None:
-    """Add to the audit trail."""
-    session.add(AuditRow(portal_id=portal_id, actor=actor, action=action, detail=dict(detail)))
+    note(session, portal_id, audit.SYSTEM, "portal.paused", {"reason": reason})
 
 
 def erase(session: Session, portal: Portal, budget_key: str | None) -> None:

@@ -59,13 +59,14 @@ def _store(database: Database, portal_id: int, orders: Sequence[Order], *, only:
         after = [OrderSource.IMPORT.value] if only else list(dict.fromkeys([*before, OrderSource.IMPORT.value]))
         if after != before:
             portal.settings = {**portal.settings, "order_sources": after}
-            portals.note(session, portal_id, "cli", "settings.order_sources", {"before": before, "after": after})
             session.flush()
             mirror.derive_all(session, portal)
         changed = sum(
             mirror.store_orders(session, portal, OrderSource.IMPORT, chunk).changed for chunk in chunks(orders, _CHUNK)
         )
         mirror.untie(session, portal)
+        if changed:
+            portals.note(session, portal_id, "cli", "orders.imported", {"orders": len(orders), "changed": changed})
         return changed
 
 

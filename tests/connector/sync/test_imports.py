@@ -111,7 +111,10 @@ def test_only_imported_orders_count_when_that_is_asked_for(database, portal, tmp
     put_orders(database, portal, order("500"))
     load(database, tmp_path, "1;2026-03-01;10;a;500", only=True)
     assert rows(database, OWNERS) == [("a", "contact:1")]
-    assert rows(database, "SELECT detail FROM audit") == [{"before": ["deals"], "after": ["import"]}]
+    assert rows(database, "SELECT action, detail -> 'order_sources' FROM audit WHERE action LIKE 'settings.%'") == [
+        ("settings.changed", [None, ["import"]])
+    ]
+    assert rows(database, "SELECT detail FROM audit WHERE action = 'orders.imported'") == [{"orders": 1, "changed": 1}]
 
 
 def test_a_dry_run_tells_and_stores_nothing(database, portal, tmp_path):

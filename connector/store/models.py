@@ -304,7 +304,8 @@ class ScoreRow(Base):
     """The current score of each scored customer, as the last run computed it.
 
     `segment_on` is the day (since 1970-01-01) as of which it came into its segment. `held_segment` is the segment
-    that the thresholds alone would give, where the method's rules of stability hold it back.
+    that the thresholds alone would give, where the method's rules of stability hold it back. `orders_sum` is a sum
+    over all his orders on that day, 0 where the method has no such rules: another sum means that something happened.
     """
 
     __tablename__ = "scores"
@@ -328,6 +329,7 @@ class ScoreRow(Base):
     last_day: Mapped[int] = mapped_column(Integer)
     segment_on: Mapped[int] = mapped_column(Integer, server_default="0")
     held_segment: Mapped[str | None]
+    orders_sum: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
 class ShadowScoreRow(Base):

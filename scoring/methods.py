@@ -31,7 +31,7 @@ __all__ = [
     "Scores", "Segment", "Work", "apply", "fit", "load_method", "method_names", "parse_method", "score",
 ]  # fmt: skip
 
-SHIPPED = ("sales5", "customer360", "octolis6")
+SHIPPED = ("sales5", "customer360", "octolis6", "eleven5", "six3", "rf_map5", "binary")
 
 
 @dataclass(frozen=True)

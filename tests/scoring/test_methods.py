@@ -60,7 +60,7 @@ def every_code(thresholds, bins):
 def test_unknown_method_lists_the_known_ones():
     with pytest.raises(UnknownMethod, match="sales5, customer360, octolis6"):
         load_method("rfm9000")
-    assert method_names() == ("sales5", "customer360", "octolis6")
+    assert method_names() == ("sales5", "customer360", "octolis6", "eleven5", "six3", "rf_map5", "binary")
 
 
 def sales5_by_the_contract(r, f, m):

@@ -38,7 +38,6 @@ from scoring.methods import Method, MethodVersion, load_method, method_names
 from scoring.scales import Thresholds
 
 
-
 @dataclass(frozen=True, slots=True)
 class Act:
     """Who does something, when, and why."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from datetime import date
 from typing import NoReturn
 
@@ -62,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     load.add_argument("--only", action="store_true", help="count imported orders only, not the CRM's own")
     load.add_argument("--dry-run", action="store_true", help="check the file and store nothing")
     _method(commands, common)
+    _analysis(add)
     settings = _portal(add("settings", "show or change a portal's settings"))
     settings.add_argument(
         "changes", nargs="*", metavar="KEY=VALUE", help="set a value (JSON or text); KEY= takes it back"
@@ -78,6 +80,13 @@ def parser() -> argparse.ArgumentParser:
     add("rotate-keys", "seal stored tokens with the first of ENCRYPTION_KEYS; safe to repeat")
     add("migrate", "bring the database to this version's schema")
     return top
+
+
+def _analysis(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    explain = _portal(add("explain", "why a customer has this segment, and what would change it"))
+    explain.add_argument("customer", metavar="CUSTOMER", help="company:45 or contact:123")
+    explain.add_argument("--as-of", type=_day, metavar="D", help="as of the end of this day (default: last scoring)")
+    explain.add_argument("--language", choices=["ru", "en"], help="default: the portal's own")
 
 
 def _connect(commands: argparse._SubParsersAction[_Parser], common: _Parser) -> None:

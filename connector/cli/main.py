@@ -10,7 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from adapters.errors import CRMError
 from connector import logs
-from connector.cli import keys_commands, method_commands, portal_commands, service_commands, work_commands
+from connector.cli import (
+    analysis_commands,
+    keys_commands,
+    method_commands,
+    portal_commands,
+    service_commands,
+    work_commands,
+)
 from connector.cli.arguments import parser
 from connector.cli.output import complain, emit
 from connector.config import Config, from_environment
@@ -34,6 +41,7 @@ COMMANDS: Mapping[str, Command] = {
     "import": work_commands.load,
     "undo": work_commands.undo,
     "method": method_commands.method,
+    "explain": analysis_commands.explain,
     "serve": service_commands.serve,
     "worker": service_commands.worker,
     "demo": service_commands.demo,

@@ -89,6 +89,7 @@ def describe(report: steps.Report) -> str:
         lines += [
             f"  refused {row['customer']}: {row['reason']} ({row['field'] or 'record'})" for row in report.refused
         ]
+        lines += [f"  not sent {row['customer']}: {row['field']} {row['reason']}" for row in report.invalid]
         lines.append(f"run {report.run_id}")
     lines.append(f"{report.requests} requests, {report.throttled} throttled, {report.seconds:.1f} s")
     return "\n".join(lines)

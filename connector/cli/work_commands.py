@@ -74,4 +74,4 @@ def undo(config: Config, words: argparse.Namespace) -> int:
 
 def _report(report: steps.Report, words: argparse.Namespace) -> int:
     emit(report.as_json(), as_json=words.json, text=describe(report))
-    return 1 if report.refused else 0
+    return 1 if report.refused or report.invalid else 0

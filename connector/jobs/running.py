@@ -204,12 +204,14 @@ class _Chunk:
             report.tasks_created = tasks.created_in(session, self._id, self._run_id)
             report.refused = changes.refusals(session, self._id, self._run_id)
             report.refused += tasks.refusals(session, self._id, self._run_id)
+            report.invalid = changes.invalid(session, self._id, self._run_id)
             report.customers = mirror.count_customers(session, self._id)
             report.orders = mirror.count_orders(session, self._id)
         for key in ("as_of", "method", "scored", "segments", "moved", "published", "weak", "unchanged"):
             setattr(report, key, self._counts[key])
         report.requests, report.throttled = self._counts["requests"], self._counts["throttled"]
         report.seconds = round(self._counts["seconds"], 3)
+        report.pace = self._opened.adapter.capabilities.requests_per_second
         self._steps.finish(self._id)
 
     def _stand_at(self, stage: str) -> None:

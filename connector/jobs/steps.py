@@ -20,7 +20,7 @@ from connector.jobs import card_fields
 from connector.jobs.retention import KEEP_CHANGES_DAYS
 from connector.scores import run as scoring_run
 from connector.sla import raising
-from connector.store import changes, mirror, scores, tasks
+from connector.store import audit, changes, delivery, letters, mirror, portals, scores, tasks
 from connector.store.models import Portal, RunRow
 from connector.wiring import Service
 from connector.writeback.apply import apply_plan, check_plan
@@ -28,6 +28,7 @@ from scoring.methods import Method, MethodVersion, load_method, method_names
 
 PREVIEW_CARDS = 20
 
+_NOT_COUNTED = frozenset({"refused", "invalid", "plan", "pulled"})
 _TASK_RUNS = frozenset({"run", "tasks"})
 """Runs that raise tasks; the first of them has no news to tell."""
 
@@ -59,6 +60,7 @@ class Report:
     written: int = 0
     unchanged: int = 0
     refused: list[dict[str, str | None]] = field(default_factory=list)
+    invalid: list[dict[str, str | None]] = field(default_factory=list)
     tasks_created: int = 0
     requests: int = 0
     throttled: int = 0
@@ -69,6 +71,8 @@ class Report:
     weak: list[str] = field(default_factory=list)
     pulled: dict[str, Any] = field(default_factory=dict)
     plan: dict[str, Any] | None = None
+    pace: float | None = None
+    """Requests per second that the portal's limits allow, once something was written."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -200,6 +204,8 @@ class Steps:
         finally:
             with self._database.session() as session:
                 report.refused = changes.refusals(session, portal_id, report.run_id)
+                report.invalid = changes.invalid(session, portal_id, report.run_id)
+            report.pace = adapter.capabilities.requests_per_second
 
     def tasks(self, portal_id: int, adapter: Adapter, *, deadline: Deadline = NEVER) -> bool:
         """Create the stored tasks; returns whether all were created before the deadline."""
@@ -214,18 +220,32 @@ class Steps:
         """Close the run's row with its figures."""
         with self._database.session() as session:
             run = session.get_one(RunRow, (portal_id, self._report.run_id))
-            run.state = "done" if not self._report.refused else "done_with_refusals"
+            run.state = "done" if not (self._report.refused or self._report.invalid) else "done_with_refusals"
             run.finished_at = datetime.now(UTC)
-            run.counts = {
-                key: value for key, value in self._report.as_json().items() if key not in {"refused", "plan", "pulled"}
-            } | {"refused": len(self._report.refused)}
+            run.counts = {key: value for key, value in self._report.as_json().items() if key not in _NOT_COUNTED} | {
+                "refused": len(self._report.refused),
+                "invalid": len(self._report.invalid),
+            }
             portal = session.get_one(Portal, portal_id)
             if portal.first_run_at is None and run.kind in _TASK_RUNS:
                 portal.first_run_at = run.finished_at
-            if any(row["field"] in card_fields.KEYS for row in self._report.refused):
+            self._sum_up(session, portal, run)
+            if any(row["field"] in card_fields.KEYS for row in (*self._report.refused, *self._report.invalid)):
                 portal.fields_checked_at = None  # somebody may have changed or deleted a field: look at the next run
             kept = timedelta(days=int(portal.settings.get("keep_changes_days", KEEP_CHANGES_DAYS)))
             changes.forget_older(session, portal_id, run.finished_at - kept)
+
+    def _sum_up(self, session: Session, portal: Portal, run: RunRow) -> None:
+        """What the run delivered: for the report, the alarms and the audit trail."""
+        now = run.finished_at or self._now
+        today = scoring_run.as_of_moment(portal.time_zone, None, now).day
+        stale_days = int(portal.settings.get("stale_days", delivery.STALE_DAYS))
+        delivery.sum_up(session, run, today=today, stale_days=stale_days, now=now)
+        if run.kind in {"run", "writeback"}:
+            letters.settle_rest(session, portal.portal_id, run.run_id)
+        if self._report.written:
+            detail = {"run": run.run_id, "cards": self._report.written, "method": run.method}
+            portals.note(session, portal.portal_id, audit.SYSTEM, "cards.written", detail)
 
     def _start(self, session: Session, portal: Portal, kind: str, version: MethodVersion) -> RunRow:
         day = scoring_run.as_of_moment(portal.time_zone, None, self._now).day

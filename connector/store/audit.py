@@ -48,8 +48,8 @@ def acting(actor: str) -> Iterator[None]:
 
 
 def note(session: Session, portal_id: int, actor: str, action: str, detail: Mapping[str, Any]) -> None:
-    """Add to the trail. `actor` PERSON is made exact where it is known who acts. No secret, no personal data."""
-    by = (_ACTOR.get() or actor) if actor == PERSON else actor
+    """Add to the trail. SYSTEM and PERSON become exact where it is known who acts. No secret, no personal data."""
+    by = (_ACTOR.get() or actor) if actor in {SYSTEM, PERSON} else actor
     session.add(AuditRow(portal_id=portal_id, actor=by, action=action, detail=dict(detail)))
 
 

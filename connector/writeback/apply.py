@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,6 +17,7 @@ from connector.store import changes
 from connector.store.changes import Planned, PlanSize
 from connector.store.database import Database
 from connector.store.models import Portal
+from connector.writeback.validity import fault
 
 _SMALL = 50
 _ALLOWED_SHARE = 0.9
@@ -23,10 +25,11 @@ _ALLOWED_SHARE = 0.9
 
 @dataclass(slots=True)
 class Applied:
-    """Cards written and refused. Not `finished` when the deadline came first: the others stay planned."""
+    """Cards written, refused by the CRM, and not sent by us. Not `finished` when the deadline came first."""
 
     written: int = 0
     refused: int = 0
+    invalid: int = 0
     finished: bool = True
 
 
@@ -63,12 +66,13 @@ def apply_plan(
     """
     applied = Applied()
     in_flight = adapter.capabilities.in_flight
-    batches = _batches(database, portal_id, run_id, adapter.capabilities.write_batch)
+    batches = _batches(database, portal_id, run_id, adapter.capabilities.write_batch, fields, applied)
     errors: list[BaseException] = []
     with ThreadPoolExecutor(max_workers=in_flight, thread_name_prefix="write") as pool:
         under_way: dict[Future[list[Outcome]], list[Planned]] = {}
         for batch in batches:
-            future = pool.submit(adapter.write_scores, [item.change for item in batch], fields)
+            aware = copy_context()  # so that what the thread logs names the portal and the run
+            future = pool.submit(aware.run, adapter.write_scores, [item.change for item in batch], fields)
             under_way[future] = batch
             while len(under_way) >= in_flight:
                 errors += _settle_some(database, portal_id, run_id, under_way, applied, progress)
@@ -82,8 +86,13 @@ def apply_plan(
     return applied
 
 
-def _batches(database: Database, portal_id: int, run_id: str, size: int) -> Iterator[list[Planned]]:
-    """Full batches of one kind of card after the other: a mixed batch would cost a request for each kind."""
+def _batches(
+    database: Database, portal_id: int, run_id: str, size: int, fields: FieldMap, applied: Applied
+) -> Iterator[list[Planned]]:
+    """Batches of one kind of card after the other: a mixed batch would cost a request for each kind.
+
+    What cannot be right is settled here and not sent.
+    """
     for kind in CustomerKind:
         after = -1
         while True:
@@ -92,6 +101,12 @@ def _batches(database: Database, portal_id: int, run_id: str, size: int) -> Iter
             if not planned:
                 break
             after = planned[-1].customer
+            faults = {item.customer: why for item in planned if (why := fault(item.change, fields.of(kind)))}
+            if faults:
+                with database.session() as session:
+                    changes.settle_invalid(session, portal_id, run_id, faults, datetime.now(UTC))
+                applied.invalid += len(faults)
+                planned = [item for item in planned if item.customer not in faults]
             yield from (list(chunk) for chunk in chunks(planned, size))
 
 

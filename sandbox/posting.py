@@ -30,6 +30,11 @@ def post_form(url: str, form: Mapping[str, str], timeout_s: float) -> Heard:
     )
 
 
+def post_bytes(url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Heard:
+    """POST of a body as it is."""
+    return _send("POST", url, body, headers, timeout_s)
+
+
 def _send(method: str, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Heard:
     parts = urlsplit(url)
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection

@@ -6,7 +6,7 @@ Nothing here knows HTTP. Changes of cards go through `changes.py` and `links.py`
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal, cast
@@ -69,12 +69,14 @@ class Rules:
 
     `bad_item`: a batch with one bad item is refused whole, or the good ones are applied and the answer is 400
     all the same. `unknown_id`: an id that is gone refuses the batch, or is simply absent from the answer.
+    `merge_deletes`: webhooks tell of a merge as the deletion of the loser, or nothing at all.
     `block_after`: so many 429 in one minute, and every call gets a 403 page until support lifts it; None never.
     """
 
     bad_item: Literal["whole", "partial"] = "whole"
     unknown_id: Literal["refuse", "absent"] = "refuse"
     block_after: int | None = 20
+    merge_deletes: bool = True
 
 
 TASK_TYPES = {1: ("Связаться", "FOLLOW_UP"), 2: ("Встреча", "MEETING")}
@@ -82,7 +84,10 @@ TASK_TYPES = {1: ("Связаться", "FOLLOW_UP"), 2: ("Встреча", "MEE
 
 @dataclass
 class Account:
-    """Everything one account holds. `token_user_id` is whose rights the token carries."""
+    """Everything one account holds. `token_user_id` is whose rights the token carries.
+
+    `told` hears of every event of the history: its type, the kind of entity (singular) and its id.
+    """
 
     settings: Settings
     clock: Clock
@@ -99,6 +104,7 @@ class Account:
     hooks: dict[int, Hook] = field(default_factory=dict)
     tags: dict[Kind, dict[int, Tag]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     history: History = field(default_factory=History)
+    told: Callable[[str, str, int], None] | None = None
 
     def __post_init__(self) -> None:
         """Empty tables, and the fields every account is born with."""
@@ -174,6 +180,8 @@ class Account:
             before=(before,) if before else (),
             after=(after,) if after else (),
         )
+        if self.told is not None:
+            self.told(event, SINGULAR[kind], entity_id)
 
     def tag(self, kind: Kind, name: str) -> Tag:
         """The tag of that name, made when there is none."""

@@ -152,6 +152,8 @@ class Desk:
             self._forget("contacts", loser)
             account.touch("contacts", winner, by=user_id)
             account.tell("entity_merged", "contacts", winner_id, user_id)
+            if account.rules.merge_deletes and account.told is not None:
+                account.told("contact_deleted", "contact", loser_id)
 
     def complete_task(self, task_id: int, result: str, *, user_id: int = 0) -> None:
         """Close a task with a result."""

@@ -9,6 +9,7 @@ from sandbox.amocrm.calls import Call, GatewayTimeout
 from sandbox.amocrm.cards import AmoCards
 from sandbox.amocrm.desk import Desk
 from sandbox.amocrm.gate import LOOPBACK, Gate, documented_limits, gateway_timeout, problem_answer, with_request_id
+from sandbox.amocrm.letters import Letters
 from sandbox.amocrm.loading import load
 from sandbox.amocrm.oauth import AmoOAuth
 from sandbox.amocrm.problems import Problem
@@ -17,6 +18,7 @@ from sandbox.amocrm.router import Router
 from sandbox.amocrm.routes import account, cards, catalogs, customers, events, feed, fields, hooks, links, tasks
 from sandbox.cards.site import with_cards
 from sandbox.clock import Clock
+from sandbox.deliveries import Postman
 from sandbox.faults import Faults
 from sandbox.limits import Limits
 from sandbox.shop import Shop
@@ -35,6 +37,8 @@ class Portal(Desk):
         super().__init__(state)
         self.gate = gate
         self.log = RequestLog()
+        self.postman = Postman()
+        state.told = Letters(state, self.postman).tell
         self.app: WSGIApplication = with_cards(as_wsgi(self.handle, self.log, state.clock), AmoCards(self))
 
     @property

@@ -263,7 +263,7 @@ class Element:
 
 @dataclass(slots=True)
 class Hook:
-    """A webhook subscription. Nothing is delivered."""
+    """A webhook subscription; `letters` delivers."""
 
     id: int
     destination: str

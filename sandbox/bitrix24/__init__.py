@@ -19,7 +19,7 @@ from sandbox.shop import Shop
 
 __all__ = ["SCOPES", "Costs", "Portal", "create_portal", "documented_limits"]
 
-SCOPES = ("crm", "task", "user", "department", "sale")
+SCOPES = ("crm", "task", "user", "department", "sale", "bizproc", "placement")
 
 
 def documented_limits() -> Limits:

@@ -17,7 +17,7 @@ from wsgiref.types import WSGIApplication
 
 import orjson
 
-from sandbox.bitrix24.errors import RestError
+from sandbox.bitrix24.errors import RestError, access_denied
 from sandbox.bitrix24.state import State
 from sandbox.clock import Clock
 from sandbox.grants import Consent, Grants, Lives, Pair
@@ -33,7 +33,7 @@ class Bitrix24OAuth:
 
     `redirect_url` is the app's registered handler for codes. `is_present`: the app is in the portal; `is_finished`:
     its installer has called `installFinish`. `is_paid` False: the subscription has ended. `ordinary`: users who are
-    no administrators.
+    no administrators. `blind`: users who may read no card.
     """
 
     def __init__(self, state: State, clock: Clock) -> None:
@@ -48,6 +48,7 @@ class Bitrix24OAuth:
         self.is_finished = False
         self.is_paid = True
         self.ordinary: set[int] = set()
+        self.blind: set[int] = set()
         self.grants = Grants(clock, Lives(code_s=30, access_s=3600, refresh_s=180 * _DAY_S), rotates=True)
         self.auth_log = RequestLog()
         self.auth_app: WSGIApplication = as_wsgi(self.auth_answer, self.auth_log, clock)
@@ -80,7 +81,7 @@ class Bitrix24OAuth:
         """An administrator adds the app. What its pages and handlers then hear, say with the methods below."""
         self.is_present, self.is_finished = True, False
         self.application_token = uuid4().hex
-        self._state.handlers.clear()
+        self._state.forget_app()
 
     def finish(self) -> None:
         """The installer's page calls `BX24.installFinish()`."""
@@ -93,6 +94,11 @@ class Bitrix24OAuth:
         form = self.page_form(user_id=user_id, placement=placement, **options)
         return post_form(f"{url}{joint}{urlencode(query)}", form, _PATIENCE_S)
 
+    def run_robot(self, code: str, document: str, *, waits: str = "Y", **change: str) -> Heard:
+        """A deal reaches the stage on which an administrator has put our robot: `DEAL_7`."""
+        handler = self._state.robots[code]["HANDLER"]
+        return post_form(handler, self.robot_form(code, document, waits) | change, _PATIENCE_S)
+
     def send_event(self, url: str, name: str, **data: str) -> Heard:
         """ONAPPINSTALL or ONAPPUPDATE, with tokens."""
         return post_form(url, self.event_form(name, **data), _PATIENCE_S)
@@ -100,7 +106,7 @@ class Bitrix24OAuth:
     def uninstall(self, url: str | None = None, *, clean: bool = False) -> Heard:
         """An administrator removes the app: access ends first, then ONAPPUNINSTALL goes out, if somebody listens."""
         self.grants.revoke_all()
-        self._state.handlers.clear()
+        self._state.forget_app()
         self.is_present = self.is_finished = False
         return post_form(url, self.uninstall_form(clean=clean), _PATIENCE_S) if url else Heard(0)
 
@@ -122,6 +128,31 @@ class Bitrix24OAuth:
             "PLACEMENT_OPTIONS": json.dumps(options) if options else "",
         }
 
+    def robot_form(self, code: str, document: str, waits: str = "Y") -> dict[str, str]:
+        """The body of a robot's call. Not documented: these are the keys that the vendor's SDK reads."""
+        token = f"{uuid4().hex}|A1|{code}"
+        if waits != "N":
+            self._state.waiting_robots.add(token)
+        word = document.partition("_")[0]
+        kind = {"DEAL": "CCrmDocumentDeal", "LEAD": "CCrmDocumentLead"}[word]
+        pair = self.grants.issue(self._consent(None))
+        return {
+            "workflow_id": uuid4().hex,
+            "code": code,
+            "event_token": token,
+            "use_subscription": waits,
+            "timeout_duration": "0",
+            "ts": str(int(self._clock.now().timestamp())),
+            **{f"document_id[{at}]": part for at, part in enumerate(("crm", kind, document))},
+            **{f"document_type[{at}]": part for at, part in enumerate(("crm", kind, word))},
+            "auth[access_token]": pair.access,
+            "auth[domain]": self.domain,
+            "auth[client_endpoint]": self.endpoints["client_endpoint"],
+            "auth[member_id]": self.member_id,
+            "auth[user_id]": str(pair.consent.user_id),
+            "auth[application_token]": self.application_token,
+        }
+
     def event_form(self, name: str, **data: str) -> dict[str, str]:
         """The body of an event of the app's life, with fresh tokens of the installing administrator."""
         pair = self.grants.issue(self._consent(None))
@@ -139,6 +170,11 @@ class Bitrix24OAuth:
             "status": self.status,
         }
         return self._event(name, usual | data, auth)
+
+    def record_form(self, name: str, record_id: int, number: int) -> dict[str, str]:
+        """An event about a record, without tokens: nobody in particular has made the change."""
+        form = self._event(name, {}, {})
+        return {**form, "event_handler_id": str(number), "data[FIELDS][ID]": str(record_id)}
 
     def uninstall_form(self, *, clean: bool) -> dict[str, str]:
         """ONAPPUNINSTALL: no tokens, as access is over."""
@@ -191,7 +227,9 @@ class Bitrix24OAuth:
         return pair
 
     def own_answer(self, name: str, pair: Pair) -> Any:
-        """What methods about the app and its user answer to the app; None for all others."""
+        """What methods about the app and its user answer to the app; None for all others. Raises `RestError`."""
+        if name.startswith("crm.item.") and pair.consent.user_id in self.blind:
+            raise access_denied()
         if name == "user.admin":
             return self._state.admin and pair.consent.user_id not in self.ordinary
         if name != "app.info":

@@ -13,6 +13,7 @@ from sandbox.bitrix24.calls import Call
 from sandbox.bitrix24.cards import Bitrix24Cards
 from sandbox.bitrix24.errors import RestError
 from sandbox.bitrix24.fields import Field
+from sandbox.bitrix24.letters import Letters
 from sandbox.bitrix24.methods.items import read_value
 from sandbox.bitrix24.oauth import Bitrix24OAuth
 from sandbox.bitrix24.rows import Activity, Card, Company, Contact, Deal, Payment, SaleOrder, Task
@@ -20,6 +21,7 @@ from sandbox.bitrix24.service import MaskedLog, Service
 from sandbox.bitrix24.state import COMPANY, CONTACT, DEAL, State
 from sandbox.bitrix24.values import Kind
 from sandbox.cards.site import with_cards
+from sandbox.deliveries import Postman
 from sandbox.faults import Faults
 from sandbox.limits import Limits
 from sandbox.web import RequestLog, as_wsgi
@@ -37,6 +39,8 @@ class Portal:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._log = MaskedLog(service.secret)
+        self.postman = Postman()
+        service.state.told = Letters(service.state, service.oauth, self.postman).tell
         api = as_wsgi(service.handle, self._log, service.clock)
         self._app = with_cards(api, Bitrix24Cards(self, service.lock, service.clock.now))
 
@@ -248,7 +252,10 @@ class Portal:
             usual = {"currency": self.state.base_currency, "payed": True, "created": now, "updated": now}
             paid = (Payment(sum=price, paid_at=now),)
             order = SaleOrder(id=table.next_id(), price=price, **{**usual, "payments": paid, **values})
-            return table.add(order).id
+            table.add(order)
+            if self.state.told is not None:
+                self.state.told("ONSALEORDERSAVED", order.id)
+            return order.id
 
     # --- what administrators and the vendor do -------------------------------------------------------------
 

@@ -5,7 +5,7 @@ Callers hold the portal's lock. Moments come in as whole seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from decimal import Decimal
@@ -100,7 +100,11 @@ def _owner_link(row: Any) -> Iterable[tuple[str, int]]:
 
 @dataclass
 class State:
-    """The tables. `scopes` and `admin` are what the webhook and its user may do, `handlers` what the app has bound."""
+    """The tables. `scopes` and `admin` are what the webhook and its user may do.
+
+    `handlers`, `robots` and `placements` are what the app has registered; `waiting_robots` are tokens of calls that wait
+    for an answer.
+    """
 
     zone: tzinfo
     user_id: int
@@ -116,6 +120,11 @@ class State:
     comments: list[dict[str, Any]] = field(default_factory=list)
     log_messages: list[dict[str, Any]] = field(default_factory=list)
     handlers: list[tuple[str, str]] = field(default_factory=list)
+    robots: dict[str, dict[str, Any]] = field(default_factory=dict)
+    waiting_robots: set[str] = field(default_factory=set)
+    robot_answers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    placements: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    told: Callable[[str, int], None] | None = None
 
     def __post_init__(self) -> None:
         """Empty tables."""
@@ -132,6 +141,12 @@ class State:
         self.departments: dict[int, Department] = {}
         self.field_ids = count(101)
         self.element_ids = count(41)
+
+    def forget_app(self) -> None:
+        """An app that is updated or removed loses all that it has registered."""
+        self.handlers.clear()
+        self.robots.clear()
+        self.placements.clear()
 
     def table(self, entity_type: int) -> Table[Any] | None:
         """Deals, contacts or companies; nothing else has items here."""
@@ -153,7 +168,13 @@ class State:
         written = {item.camel for item in values}
         if isinstance(row, Deal) and written & {"stageId", "categoryId"}:
             self._settle_stage(row, now, user)
+        self._tell(entity_type, row.id, "MOVETOCATEGORY" if "categoryId" in written else "UPDATE")
         return True
+
+    def _tell(self, entity_type: int, row_id: int, verb: str) -> None:
+        """Moving a deal to another funnel raises no update beside it."""
+        if self.told is not None:
+            self.told(f"ONCRM{ENTITY_WORDS[entity_type].upper()}{verb}", row_id)
 
     def _settle_stage(self, deal: Deal, now: int, user: int) -> None:
         """Bring stage, funnel and meaning together after one of them was set."""
@@ -193,6 +214,7 @@ class State:
         if isinstance(row, Deal):
             row.moved = now
             self.note_move(row, 1, now)
+        self._tell(entity_type, row.id, "ADD")
 
     def delete_card(self, entity_type: int, row: Card) -> None:
         """Remove a card with what hangs on it; links to it become empty without touching their owners' change time."""
@@ -207,6 +229,7 @@ class State:
             if activity.owner_type_id == entity_type:
                 self.activities.remove(activity)
         self._unlink(entity_type, row.id)
+        self._tell(entity_type, row.id, "DELETE")
 
     def _owned(self, table: Table[Any], owner_id: int) -> list[Any]:
         return [table.rows[one] for one in table.by_link.get(("ownerId", owner_id), ())]
@@ -253,6 +276,7 @@ class State:
         table = self.table(entity_type)
         if table is not None:
             table.touch(winner, now)
+        self._tell(entity_type, winner.id, "UPDATE")
 
     def _hand_over(self, entity_type: int, winner: int, loser: int, now: int) -> None:
         if entity_type == COMPANY:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 from sandbox.clock import Clock
 from sandbox.hubspot import values
@@ -27,7 +28,9 @@ from sandbox.hubspot.kinds import (
     PRODUCT,
     TASK,
     Kind,
+    LinkType,
 )
+from sandbox.hubspot.letters import Letters
 from sandbox.hubspot.links import Links
 from sandbox.hubspot.records import Author, Record, Records, number_of
 from sandbox.hubspot.settings import Behaviour, Owner, Pipeline, Stage
@@ -41,6 +44,7 @@ REQUIRED: Mapping[Kind, tuple[str, ...]] = {
     CONTACT: (),
     COMPANY: (),
 }
+UNKNOWN = Author("CRM_UI", "userId:7001")
 Reading = Callable[["Account", Record], str | None]
 
 
@@ -62,6 +66,7 @@ class Account:
     links: Links = field(default_factory=Links)
     memory: SearchMemory = field(default_factory=SearchMemory)
     guarded: dict[tuple[Kind, int], str] = field(default_factory=dict)
+    letters: Letters | None = None
     version: int = 0
     created_ms: int = 0
     definitions: dict[Kind, Definitions] = field(init=False)
@@ -207,17 +212,22 @@ class Account:
         self.records[kind].add(record)
         start = {"pipeline": self.deal_pipelines[0].id} if kind is DEAL else {}
         self._write(kind, record, {**start, **accepted}, author)
+        self._tell("creation", kind, record.id, author)
+        self._tell_properties(kind, record, {**start, **accepted}, author)
         return record
 
     def update(self, kind: Kind, record: Record, accepted: Mapping[str, str], author: Author) -> None:
         """Write values that `checked` let through. Always counts as a modification."""
         self._before(kind, record.id)
+        changed = {name: text for name, text in accepted.items() if record.values.get(name, "") != text}
         self._write(kind, record, accepted, author)
+        self._tell_properties(kind, record, changed, author)
 
-    def archive(self, kind: Kind, record: Record) -> None:
+    def archive(self, kind: Kind, record: Record, author: Author = UNKNOWN) -> None:
         """Into the recycling bin; search forgets it at once."""
         self.version += 1
         self.records[kind].archive(record, self.now_ms())
+        self._tell("deletion", kind, record.id, author)
 
     def live_links(self, kind: Kind, record_id: int, target: Kind) -> dict[int, tuple[int, ...]]:
         """What a record is linked to, without what lies in the recycling bin; a restored one is linked as before."""
@@ -232,6 +242,7 @@ class Account:
         self._before(kind, record_id)
         self.records[kind].restore(record, self.now_ms())
         self._after(kind, record)
+        self._tell("restore", kind, record_id, UNKNOWN)
         return record
 
     def erase(self, kind: Kind, record: Record) -> None:
@@ -239,6 +250,8 @@ class Account:
         self.version += 1
         self.links.forget(kind, record.id)
         self.records[kind].erase(record)
+        if self.letters is not None:
+            self.letters.tell_privacy(kind, record.id, UNKNOWN)
 
     def merge(self, kind: Kind, winner: Record, loser: Record, author: Author) -> None:
         """The winner keeps its values, takes the loser's where it has none, and all links."""
@@ -248,6 +261,24 @@ class Account:
         winner.merged = (*winner.merged, *loser.merged, loser.id)
         self.links.move(kind, loser.id, winner.id)
         self.update(kind, winner, taken, author)
+        facts = {"primaryObjectId": winner.id, "mergedObjectIds": [loser.id], "newObjectId": winner.id}
+        self._tell("merge", kind, winner.id, author, **facts)
+
+    def link(self, link: LinkType, source_id: int, target_id: int, author: Author) -> None:
+        """Link two records, and tell."""
+        self.links.add(link, source_id, target_id)
+        word = f"{link.source.singular}_TO_{link.target.singular}".upper()
+        ends = {"fromObjectTypeId": link.source.type_id, "fromObjectId": source_id}
+        ends |= {"toObjectTypeId": link.target.type_id, "toObjectId": target_id}
+        self._tell("associationChange", link.source, source_id, author, associationType=word, **ends)
+
+    def _tell(self, what: str, kind: Kind, record_id: int, author: Author, **more: Any) -> None:
+        if self.letters is not None:
+            self.letters.tell(what, kind, record_id, author, **more)
+
+    def _tell_properties(self, kind: Kind, record: Record, written: Mapping[str, str], author: Author) -> None:
+        for name, text in written.items():
+            self._tell("propertyChange", kind, record.id, author, propertyName=name, propertyValue=text)
 
     def touch(self) -> None:
         """Links or settings changed: search must not answer from memory."""

@@ -138,7 +138,7 @@ def _default(source: Kind, target: Kind) -> LinkType:
 
 def _put(call: Call, pairs: Sequence[Pair]) -> None:
     for link, source_id, target_id in pairs:
-        call.account.links.add(link, source_id, target_id)
+        call.account.link(link, source_id, target_id, call.author)
     call.account.touch()
 
 

@@ -10,6 +10,7 @@ from wsgiref.types import WSGIApplication
 
 from sandbox.cards.site import with_cards
 from sandbox.clock import Clock
+from sandbox.deliveries import Postman
 from sandbox.faults import Fault, Faults
 from sandbox.hubspot import routes, values
 from sandbox.hubspot.account import Account
@@ -17,6 +18,7 @@ from sandbox.hubspot.body import Call
 from sandbox.hubspot.cards import HubSpotCards
 from sandbox.hubspot.errors import Refused, missing_scopes, rate_limited
 from sandbox.hubspot.kinds import DEFAULT_LINK, KINDS, PRIMARY_LINK, Kind
+from sandbox.hubspot.letters import Letters
 from sandbox.hubspot.load import load
 from sandbox.hubspot.oauth import HubSpotOAuth
 from sandbox.hubspot.records import Author, Record
@@ -69,6 +71,9 @@ class HubSpotPortal:
         self.refusing: str | None = None  # EXPIRED_AUTHENTICATION or INVALID_AUTHENTICATION
         self.log = RequestLog()
         self.oauth = HubSpotOAuth(account.clock, account.portal_id, account.app_id)
+        self.postman = Postman()
+        about = (account.portal_id, account.app_id)
+        self.letters = account.letters = Letters(account.clock, self.oauth, self.postman, *about)
         self._lock = RLock()
         api = as_wsgi(self._handle, self.log, account.clock)
         self.app: WSGIApplication = with_cards(api, HubSpotCards(self, self._lock))
@@ -238,7 +243,7 @@ class HubSpotPortal:
         """Join two cards; a company becomes the primary one."""
         with self._lock:
             pair = (self.account.kind(kind), self.account.kind(target))
-            self.account.links.add(PRIMARY_LINK.get(pair) or DEFAULT_LINK[pair], record_id, target_id)
+            self.account.link(PRIMARY_LINK.get(pair) or DEFAULT_LINK[pair], record_id, target_id, PERSON)
             self.account.touch()
 
     def delete(self, kind: str, record_id: int | str) -> None:

@@ -58,7 +58,7 @@ def create(call: Call, kind: Kind, data: Mapping[str, Any]) -> dict[str, Any]:
     accepted, links = prepared(call, kind, data)
     record = call.account.create(kind, accepted, call.author)
     for link, target in links:
-        call.account.links.add(link, record.id, target)
+        call.account.link(link, record.id, target, call.author)
     shown = view(call.account, kind, list(accepted)).show(record)
     if data.get("objectWriteTraceId"):
         shown["objectWriteTraceId"] = data["objectWriteTraceId"]

@@ -1,4 +1,4 @@
-"""`/webhooks`: subscriptions are kept; nothing is delivered.
+"""`/webhooks`: subscriptions; `sandbox.amocrm.letters` delivers.
 
 https://www.amocrm.ru/developers/content/crm_platform/webhooks-api
 """

@@ -13,6 +13,8 @@ from sandbox.bitrix24.methods import (
     items,
     old_cards,
     people,
+    placements,
+    robots,
     sales,
     system,
     tasks,
@@ -32,6 +34,8 @@ def all_methods() -> Mapping[str, Method]:
         *tasks.METHODS,
         *sales.METHODS,
         *cards.METHODS,
+        *robots.METHODS,
+        *placements.METHODS,
     )
     names = sorted(method.name for method in families)
     return {method.name: method for method in (*families, *events.METHODS, *system.methods(names))}

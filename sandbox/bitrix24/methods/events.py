@@ -1,4 +1,4 @@
-"""`event.*`: handlers an app has bound. Nothing is delivered by itself.
+"""`event.*`: handlers an app has bound; `sandbox.bitrix24.letters` delivers.
 
 https://apidocs.bitrix24.com/api-reference/events/event-bind.html (read 2026-11). Binding the same address twice is
 refused, and an event whose scope the app lacks does not exist for it.

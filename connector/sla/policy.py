@@ -83,13 +83,18 @@ class Policy:
         term = self.terms[WorkClass(work_class)]
         if self.is_softened(quality):
             term = term.doubled()
-        if term.unit is Unit.WORKING_DAYS:
-            return calendar.end_of_working_day(raised_at, days_later=term.amount - 1)
-        if term.unit is Unit.MINUTES:
-            return calendar.add_minutes(raised_at, term.amount)
-        if self.business_hours:
-            return calendar.add_minutes(raised_at, term.amount * 60)
-        return calendar.add_minutes(raised_at + timedelta(hours=term.amount), 0)
+        return due_after(term, raised_at, calendar, business_hours=self.business_hours)
+
+
+def due_after(term: Term, start: datetime, calendar: Calendar, *, business_hours: bool = False) -> datetime:
+    """When a term that starts at that moment is over, aware UTC; never in closed time, at most at closing."""
+    if term.unit is Unit.WORKING_DAYS:
+        return calendar.end_of_working_day(start, days_later=term.amount - 1)
+    if term.unit is Unit.MINUTES:
+        return calendar.add_minutes(start, term.amount)
+    if business_hours:
+        return calendar.add_minutes(start, term.amount * 60)
+    return calendar.add_minutes(start + timedelta(hours=term.amount), 0)
 
 
 def policy_from(settings: Mapping[str, object]) -> Policy:
@@ -103,7 +108,9 @@ def policy_from(settings: Mapping[str, object]) -> Policy:
     words = {*WorkClass, "business_hours", "low_quality_below"}
     if unknown := sorted(str(word) for word in given.keys() - words):
         raise ValueError(f"sla: nothing is known of {', '.join(unknown)}")
-    terms = {name: _term(name, given[name]) if name in given else term for name, term in _DEFAULTS.items()}
+    terms = {
+        name: term_from(f"sla: {name}", given[name]) if name in given else term for name, term in _DEFAULTS.items()
+    }
     business_hours = given.get("business_hours", False)
     if not isinstance(business_hours, bool):
         raise ValueError("sla: business_hours is either true or false")  # noqa: TRY004  # wrong input
@@ -118,7 +125,8 @@ def whole_number(word: str, value: object, *, least: int) -> int:
     return value
 
 
-def _term(name: WorkClass, value: object) -> Term:
+def term_from(word: str, value: object) -> Term:
+    """A term out of settings, such as {"minutes": 60}; raises `ValueError` that names the word."""
     if not isinstance(value, Mapping) or len(value) != 1 or (unit := next(iter(value))) not in {*Unit}:
-        raise ValueError(f"sla: {name} needs one of minutes, hours, working_days, such as {{'minutes': 60}}")
-    return Term(whole_number(f"sla: {name} {unit}", value[unit], least=1), Unit(unit))
+        raise ValueError(f"{word} needs one of minutes, hours, working_days, such as {{'minutes': 60}}")
+    return Term(whole_number(f"{word} {unit}", value[unit], least=1), Unit(unit))

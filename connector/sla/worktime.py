@@ -93,7 +93,11 @@ class Calendar:
         The answer may be exactly a closing minute (17:00 + 60 is 18:00), never later in closed time. Zero
         minutes move a moment out of closed time and leave all others alone. Raises `ValueError` for less.
         """
-        left = timedelta(minutes=minutes)
+        return self.add_worked(moment, timedelta(minutes=minutes))
+
+    def add_worked(self, moment: datetime, work: timedelta) -> datetime:
+        """The same as `add_minutes`, exact to the microsecond."""
+        left = work
         if left < _NOTHING:
             raise ValueError("working minutes are counted forward only")
         moment = _as_utc(moment)

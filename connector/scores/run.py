@@ -6,34 +6,47 @@ Works inside the caller's transaction, so that a dry run can roll everything bac
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from adapters.fields import zone
 from connector.errors import WrongUse
-from connector.store import portals, scores
-from connector.store.mirror import Weight
-from connector.store.models import UNIT_PLACES, MethodRow, Portal, RunRow
+from connector.scores import versions
+from connector.scores.arrays import joined, score_arrays, taken
+from connector.scores.counting import (
+    Counted,
+    count_customers,
+    count_portal,
+    counts_alike,
+    numbers_array,
+)
+from connector.scores.moments import EPOCH, Moment, as_of_moment
+from connector.scores.staging import Staging, hints_of, staging_of
+from connector.scores.steadying import previous_of
+from connector.scores.versions import Act
+from connector.store import methods, scores, stages
+from connector.store.models import Portal, RunRow
 from connector.store.score_arrays import ScoreArrays, store_scores
 from scoring.errors import ScoringError, UnknownMethod
-from scoring.features import Summary, summarise_chunks
-from scoring.frames import Customers, Orders
-from scoring.hints import hint
-from scoring.methods import Fit, Method, MethodVersion, apply, fit, load_method, method_names
-from scoring.quality import Facts, Quality, assess
+from scoring.methods import Fit, Language, Method, MethodVersion, apply, fit, load_method, method_names
 from scoring.scales import Thresholds
 
-EPOCH = date(1970, 1, 1)
+__all__ = [
+    "EPOCH", "Moment", "Scored", "as_of_moment", "check_method", "check_method_of", "current_version", "fit_portal",
+    "fitted", "hints_of", "method_wanted", "score_customers", "score_portal", "spoken",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a score run found. `published` is true when this run published the method; `weak` says why the fit is."""
+    """What a score run found. `published` is true when this run published the method; `weak` says why the fit is.
+
+    `others` are versions that scored some customers; the `version` scored the rest. `held` counts customers whom the
+    method's rules of stability keep in their segment.
+    """
 
     version: MethodVersion
     published: bool
@@ -41,81 +54,77 @@ class Scored:
     scored: int
     moved: int
     segments: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """The as-of of a run: a day of the portal, and the moment after which orders do not count."""
-
-    day: date
-    until: datetime
-
-    @property
-    def number(self) -> int:
-        """Days since 1970-01-01."""
-        return (self.day - EPOCH).days
-
-
-def as_of_moment(time_zone: str, as_of: date | None, now: datetime) -> Moment:
-    """Now, or the end of the named day in the portal's zone; raises `WrongUse` for a day still to come."""
-    here = zone(time_zone)
-    today = now.astimezone(here).date()
-    if as_of is None or as_of == today:
-        end = datetime.combine(today + timedelta(days=1), time(), here).astimezone(UTC)
-        return Moment(today, now if as_of is None else end - timedelta(microseconds=1))
-    if as_of > today:
-        raise WrongUse(f"--as-of {as_of} is in the future: the portal's today is {today}")
-    end = datetime.combine(as_of + timedelta(days=1), time(), here).astimezone(UTC)
-    return Moment(as_of, end - timedelta(microseconds=1))
+    others: tuple[MethodVersion, ...] = ()
+    held: int = 0
 
 
 def check_method(name: str | None) -> None:
-    """Raise `WrongUse` for a method that does not exist."""
+    """Raise `WrongUse` for a method that does not ship."""
     if name is not None and name not in method_names():
         raise WrongUse(f"there is no method {name!r} (there are: {', '.join(method_names())})")
+
+
+def check_method_of(session: Session, portal: Portal, name: str | None) -> None:
+    """Raise `WrongUse` for a method that neither ships nor was published on the portal."""
+    if name is None or name in method_names():
+        return
+    if "\0" in name or scores.published(session, portal.portal_id, name) is None:
+        own = {row.name for row in methods.rows_of(session, portal.portal_id) if row.state == methods.PUBLISHED}
+        known = ", ".join([*method_names(), *sorted(own - set(method_names()))])
+        raise WrongUse(f"there is no method {name!r} (there are: {known})")
 
 
 def score_portal(session: Session, portal: Portal, run: RunRow, moment: Moment, method_name: str | None) -> Scored:
     """Score every customer of a portal and store the result. Publishes a fit where no version is published yet.
 
-    The portal's row is changed to the method used, so that the next run without a name uses it again.
+    The portal's row is changed to the method used, so that the next run without a name uses it again. Releases whose
+    day has come begin here.
     """
-    method, version = _wanted(session, portal, method_name)
+    today = as_of_moment(portal.time_zone, None, run.started_at).day
+    versions.activate_due(session, portal, run.started_at, today)
+    method, version = method_wanted(session, portal, method_name)
     flags = scores.customer_flags(session, portal.portal_id)
-    tally = _Tally(len(flags))
-    summary = _summary(session, portal, moment, version.method if version else method, flags, tally)
+    counted = count_portal(session, portal.portal_id, moment, version.method if version else method, flags)
     weak: tuple[str, ...] = ()
-    published = version is None and len(summary) > 0
+    published = version is None and len(counted.summary) > 0
+    act = Act("system", run.started_at)
     if version is None:
-        version, weak = _first_version(session, portal, method, summary, run.started_at)
-    customers = apply(version, summary)
-    quality = assess(tally.facts(summary, flags))
+        version, weak = _first_version(session, portal, method, counted, act)
     if version.version:
-        portal.method = run.method = version.label
-    found = _score_arrays(customers, summary, quality)
+        versions.put_in_force(session, portal, version.label, act, today)
+        run.method = version.label
+    staging = staging_of(session, portal, version)
+    whole = _Whole(session, portal.portal_id, moment, flags, [(version.method, counted)])
+    found = joined(list(whole.parts(staging)))
     scored, moved = store_scores(session, portal.portal_id, run, version.label, found)
-    return Scored(version, published, weak, scored, moved, _sizes(customers))
+    if staging.shadow is not None:
+        _shadow(session, portal, moment, staging.shadow, whole.counted(staging.shadow.method))
+    held = 0 if found.held is None else int(np.count_nonzero(found.held >= 0))
+    return Scored(version, published, weak, scored, moved, _sizes(found), staging.others, held)
 
 
 def score_customers(
     session: Session, portal: Portal, run: RunRow, moment: Moment, version: MethodVersion, customers: Sequence[int]
-) -> int:
+) -> Staging:
     """Score some customers again with frozen thresholds; costs what they cost, whatever the size of the portal.
 
-    Equal to what a run over the whole portal would give them. Returns how many have a score now.
+    Equal to what a run over the whole portal would give them. Returns by which versions it was done.
     """
-    numbers = np.unique(np.asarray(customers, np.int64))
-    flags = scores.flags_of(session, portal.portal_id, numbers)
-    rows = scores.read_orders(session, portal.portal_id, moment.number, moment.until, only=numbers.tolist())
-    tally = _Tally(len(numbers))
-    chunks = tally.watch(_scorable(_renumbered(rows, numbers), flags))
-    summary = summarise_chunks(chunks, as_of=moment.number, window=version.method.window)
-    quality = assess(tally.facts(summary, flags))
-    named = replace(summary, number=numbers[summary.number])
-    found = _score_arrays(apply(version, named), named, quality)
+    numbers = numbers_array(customers)
+    staging = staging_of(session, portal, version)
+    chosen = staging.chosen(session, portal.portal_id, numbers, few=True)
+    parts = []
+    for one, these in ((version, numbers[~chosen]), (staging.some, numbers[chosen])):
+        if one is not None and len(these):
+            counted = count_customers(session, portal.portal_id, moment, one.method, these)
+            parts.append(_scored_by(session, portal.portal_id, one, counted, moment, these))
     run.method = version.label
-    scored, _ = store_scores(session, portal.portal_id, run, version.label, found, only=numbers.tolist())
-    return scored
+    if parts:
+        store_scores(session, portal.portal_id, run, version.label, joined(parts), only=numbers.tolist())
+    if staging.shadow is not None:
+        counted = count_customers(session, portal.portal_id, moment, staging.shadow.method, numbers)
+        _shadow(session, portal, moment, staging.shadow, counted, numbers)
+    return staging
 
 
 def fit_portal(session: Session, portal: Portal, moment: Moment, name: str | None) -> tuple[Method, Fit, int]:
@@ -123,39 +132,40 @@ def fit_portal(session: Session, portal: Portal, moment: Moment, name: str | Non
 
     Raises `WrongUse` when there is nobody to fit on.
     """
-    method, _ = _wanted(session, portal, name)
+    method, _ = method_wanted(session, portal, name)
+    found, customers = fitted(session, portal, moment, method)
+    return method, found, customers
+
+
+def fitted(session: Session, portal: Portal, moment: Moment, method: Method) -> tuple[Fit, int]:
+    """A fit of these rules on a portal's customers, and on how many. Raises `WrongUse` when there is nobody."""
     flags = scores.customer_flags(session, portal.portal_id)
-    summary = _summary(session, portal, moment, method, flags, _Tally(len(flags)))
-    return method, _fitted(portal, method, summary), len(summary)
-
-
-def hints_of(version: MethodVersion, language: str) -> dict[str, str]:
-    """Segment → hint for the card, in the portal's language."""
-    spoken = _spoken(language)
-    return {segment.value: hint(version.method, segment.value, spoken) for segment in version.method.segments}
+    counted = count_portal(session, portal.portal_id, moment, method, flags)
+    return _fitted(portal, method, counted), len(counted.summary)
 
 
 def current_version(session: Session, portal: Portal) -> MethodVersion | None:
-    """The version in force on a portal, None before the first."""
+    """The version in force on a portal, None before the first. Raises `WrongUse` where its text was tampered with."""
     if portal.method is None:
         return None
-    name, _, number = portal.method.partition("@")
-    row = session.get_one(MethodRow, (portal.portal_id, name, int(number)))
-    return MethodVersion.from_json(row.body)
+    row = methods.row_of(session, portal.portal_id, portal.method)
+    if row is None:
+        raise WrongUse(f"{portal.name} scores with {portal.method}, which is not stored: put it back from a backup")
+    return methods.opened(row)
 
 
-def _spoken(language: str) -> Literal["ru", "en"]:
-    return "ru" if language == "ru" else "en"
+def method_wanted(session: Session, portal: Portal, name: str | None) -> tuple[Method, MethodVersion | None]:
+    """The method asked for, else the one in force, else the default; with its version, if one is published.
 
-
-def _wanted(session: Session, portal: Portal, name: str | None) -> tuple[Method, MethodVersion | None]:
-    """The method asked for, else the one in force, else the default; with its newest published version, if any."""
-    if name is None and (version := current_version(session, portal)) is not None:
+    A name stands for its version in force, else for its newest published one.
+    """
+    version = current_version(session, portal)
+    if version is not None and name in {None, version.name}:
         return version.method, version
     chosen = name or str(portal.settings.get("method", method_names()[0]))
     row = scores.published(session, portal.portal_id, chosen)
     if row is not None:
-        version = MethodVersion.from_json(row.body)
+        version = methods.opened(row)
         return version.method, version
     try:
         method = load_method(chosen)
@@ -165,133 +175,105 @@ def _wanted(session: Session, portal: Portal, name: str | None) -> tuple[Method,
     return (method.with_window(int(window)) if window else method), None
 
 
-def _summary(
-    session: Session, portal: Portal, moment: Moment, method: Method, flags: NDArray[np.int16], tally: _Tally
-) -> Summary:
-    rows = scores.read_orders(session, portal.portal_id, moment.number, moment.until)
-    return summarise_chunks(tally.watch(_scorable(rows, flags)), as_of=moment.number, window=method.window)
+def spoken(language: str) -> Language:
+    """The language of texts for a portal."""
+    return "ru" if language == "ru" else "en"
 
 
-def _fitted(portal: Portal, method: Method, summary: Summary) -> Fit:
+class _Whole:
+    """A run over a whole portal: what was counted once is used by every version that counts alike."""
+
+    def __init__(
+        self,
+        session: Session,
+        portal_id: int,
+        moment: Moment,
+        flags: NDArray[np.int16],
+        known: list[tuple[Method, Counted]],
+    ) -> None:
+        self._session = session
+        self._portal_id = portal_id
+        self._moment = moment
+        self._flags = flags
+        self._known = known
+
+    def parts(self, staging: Staging) -> Iterator[ScoreArrays]:
+        """Scores of everybody, each customer by his version."""
+        live = self._scored(staging.live)
+        if staging.some is None:
+            yield live
+            return
+        yield taken(live, ~staging.chosen(self._session, self._portal_id, live.customer))
+        some = self._scored(staging.some)
+        yield taken(some, staging.chosen(self._session, self._portal_id, some.customer))
+
+    def counted(self, method: Method) -> Counted:
+        """What this method counts."""
+        for other, found in self._known:
+            if counts_alike(method, other):
+                return found
+        found = count_portal(self._session, self._portal_id, self._moment, method, self._flags)
+        self._known.append((method, found))
+        return found
+
+    def _scored(self, version: MethodVersion) -> ScoreArrays:
+        return _scored_by(self._session, self._portal_id, version, self.counted(version.method), self._moment)
+
+
+def _scored_by(
+    session: Session,
+    portal_id: int,
+    version: MethodVersion,
+    counted: Counted,
+    moment: Moment,
+    only: NDArray[np.int64] | None = None,
+) -> ScoreArrays:
+    previous = previous_of(session, portal_id, version, counted, moment, only)
+    return score_arrays(apply(version, counted.summary, previous), version, counted)
+
+
+def _shadow(
+    session: Session,
+    portal: Portal,
+    moment: Moment,
+    version: MethodVersion,
+    counted: Counted,
+    only: NDArray[np.int64] | None = None,
+) -> None:
+    """Keep what the version would give beside the live scores; nobody's card shows it."""
+    found = apply(version, counted.summary)
+    columns: list[NDArray[Any]] = [found.number, found.cell, found.segment, found.churn_risk, found.upsell]
+    stages.store_shadow(
+        session,
+        portal.portal_id,
+        version.label,
+        moment.number,
+        columns,
+        found.codes,
+        found.segments,
+        None if only is None else only.tolist(),
+    )
+
+
+def _fitted(portal: Portal, method: Method, counted: Counted) -> Fit:
     try:
-        return fit(method, summary)
+        return fit(method, counted.summary)
     except ScoringError as error:
         raise WrongUse(f"{portal.name} cannot be scored yet: {error}") from None
 
 
 def _first_version(
-    session: Session, portal: Portal, method: Method, summary: Summary, now: datetime
+    session: Session, portal: Portal, method: Method, counted: Counted, act: Act
 ) -> tuple[MethodVersion, tuple[str, ...]]:
     """The fit, published; where nobody can be scored yet, a version 0 that is kept nowhere."""
-    if len(summary):
-        return _publish(session, portal, method, summary, now)
-    nothing = method.limits or Thresholds(*((0,) * (method.bins - 1) for _ in range(3)))
-    return MethodVersion(method.name, 0, method, nothing), ()
+    if not len(counted.summary):
+        nothing = method.limits or Thresholds(*((0,) * (method.bins - 1) for _ in range(3)))
+        return MethodVersion(method.name, 0, method, nothing), ()
+    found = _fitted(portal, method, counted)
+    weak = tuple(weakness.text(spoken(portal.language)) for weakness in found.weak)
+    return versions.first_published(session, portal, method, found.thresholds, weak, act), weak
 
 
-def _publish(
-    session: Session, portal: Portal, method: Method, summary: Summary, now: datetime
-) -> tuple[MethodVersion, tuple[str, ...]]:
-    """Freeze the fit as version 1. Raises `WrongUse` when there is nobody to fit on."""
-    fitted = _fitted(portal, method, summary)
-    version = MethodVersion(method.name, 1, method, fitted.thresholds)
-    weak = tuple(weakness.text(_spoken(portal.language)) for weakness in fitted.weak)
-    session.add(
-        MethodRow(
-            portal_id=portal.portal_id,
-            name=method.name,
-            version=1,
-            body=version.to_json(),
-            digest=version.digest(),
-            weak=list(weak),
-            published_at=now,
-        )
-    )
-    portals.note(session, portal.portal_id, "system", "method.published", {"method": version.label, "weak": list(weak)})
-    return version, weak
-
-
-def _renumbered(chunks: Iterator[scores.OrderRows], numbers: NDArray[np.int64]) -> Iterator[scores.OrderRows]:
-    """Customers by their place in `numbers` (ascending), so that arrays stay as small as the question."""
-    for rows in chunks:
-        places = np.searchsorted(numbers, rows.customer).astype(np.int32)
-        yield scores.OrderRows(places, rows.day, rows.units, rows.weight)
-
-
-def _scorable(chunks: Iterator[scores.OrderRows], flags: NDArray[np.int16]) -> Iterator[scores.OrderRows]:
-    """Only orders of living, read cards of buyers."""
-    for rows in chunks:
-        keep = (flags[rows.customer] & scores.SCORABLE) > 0
-        if keep.all():
-            yield rows
-        elif keep.any():
-            yield scores.OrderRows(rows.customer[keep], rows.day[keep], rows.units[keep], rows.weight[keep])
-
-
-class _Tally:
-    """Counts per customer, on the way, what quality wants to know of single orders."""
-
-    def __init__(self, size: int) -> None:
-        self._absent = np.zeros(size, np.int32)
-        self._zero = np.zeros(size, np.int32)
-        self._no_rate = np.zeros(size, np.int32)
-
-    def watch(self, chunks: Iterator[scores.OrderRows]) -> Iterator[Orders]:
-        """Pass the rows on as scoring wants them."""
-        for rows in chunks:
-            self._count(self._absent, rows.customer[rows.weight == Weight.NO_AMOUNT])
-            self._count(self._no_rate, rows.customer[rows.weight == Weight.NO_RATE])
-            self._count(self._zero, rows.customer[(rows.weight == Weight.REFUND) & (rows.units == 0)])
-            refunds = rows.weight >= Weight.REFUND
-            unknown = (rows.weight == Weight.NO_RATE) | (rows.weight == Weight.REFUND_NO_RATE)
-            yield Orders(rows.customer.astype(np.int64), rows.day, rows.units, ~refunds, ~unknown, UNIT_PLACES)
-
-    def facts(self, summary: Summary, flags: NDArray[np.int16]) -> Facts:
-        """What was counted, in the summary's order."""
-        history = summary.history
-        if history is None:
-            raise WrongUse("quality needs the history of the summary")
-        at = summary.number
-        return Facts(
-            orders_total=history.orders_total,
-            days_since_first=(summary.as_of - history.first_day).astype(np.int32),
-            amounts_absent=self._absent[at],
-            amounts_zero=self._zero[at],
-            without_rate=self._no_rate[at],
-            manager_missing=(flags[at] & scores.MANAGER_MISSING) > 0,
-            manager_inactive=(flags[at] & scores.MANAGER_INACTIVE) > 0,
-        )
-
-    @staticmethod
-    def _count(into: NDArray[np.int32], customers: NDArray[np.int32]) -> None:
-        if len(customers):
-            numbers, counts = np.unique(customers, return_counts=True)
-            into[numbers] += counts.astype(np.int32)
-
-
-def _score_arrays(customers: Customers, summary: Summary, quality: Quality) -> ScoreArrays:
-    """The same for the store."""
-    history = summary.history
-    if history is None:
-        raise WrongUse("the store keeps totals of the summary's history")
-    return ScoreArrays(
-        customer=customers.number,
-        r=customers.recency,
-        f=customers.frequency,
-        m=customers.monetary,
-        cell=customers.cell,
-        segment=customers.segment,
-        quality=quality.score,
-        causes=quality.causes,
-        churn_risk=customers.churn_risk,
-        upsell=customers.upsell,
-        orders_total=history.orders_total,
-        last_day=summary.last_day,
-        codes=customers.codes,
-        segments=customers.segments,
-    )
-
-
-def _sizes(customers: Customers) -> dict[str, int]:
-    counts = np.bincount(customers.segment, minlength=len(customers.segments)).tolist()
-    return dict(zip(customers.segments, counts, strict=True))
+def _sizes(found: ScoreArrays) -> dict[str, int]:
+    counts = np.bincount(found.segment, minlength=len(found.segments)).tolist()
+    return dict(zip(found.segments, counts, strict=True))

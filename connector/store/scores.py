@@ -16,6 +16,8 @@ from sqlalchemy.orm import Session
 from adapters.records import CustomerKind, CustomerRef
 from connector.store.binary import read_blocks
 from connector.store.models import CustomerRow, MethodRow, RunRow, ScoreRow
+from connector.store.order_filters import condition
+from scoring.filters import Filters
 
 _ORDER_COLUMNS = (("customer", "integer"), ("day", "integer"), ("units", "bigint"), ("weight", "smallint"))
 _FLAG_COLUMNS = (("number", "integer"), ("flags", "smallint"))
@@ -45,19 +47,22 @@ def read_orders(
     *,
     only: Sequence[int] | None = None,
     block: int = 1000,
+    filters: Filters | None = None,
 ) -> Iterator[OrderRows]:
     """Orders up to `last_day` (days since 1970-01-01) and not after a moment, `block` customers at a time.
 
     `only` names the customers to read; None reads all. An index-only scan is streamed, so memory stays at a block
-    however large the portal is.
+    however large the portal is. `filters` leaves out orders by what the store alone knows of them, which takes a look
+    at each row.
     """
+    which, wanted = condition(filters)
     these = "" if only is None else " AND customer = ANY(%(only)s)"
     query = (
         "SELECT customer, day, units, weight FROM orders WHERE portal_id = %(portal)s AND customer IS NOT NULL"
         " AND customer >= block.low AND customer < block.high"
-        f" AND day <= %(day)s AND at <= %(moment)s{these} ORDER BY customer, day"
+        f" AND day <= %(day)s AND at <= %(moment)s{these}{which} ORDER BY customer, day"
     )
-    params: dict[str, Any] = {"portal": portal_id, "day": last_day, "moment": not_after, "only": _listed(only)}
+    params = {"portal": portal_id, "day": last_day, "moment": not_after, "only": _listed(only), **wanted}
     numbers = _numbers(session, portal_id)
     size = block if only is None else max(numbers, 1)
     for records in read_blocks(session, query, params, _ORDER_COLUMNS, numbers=numbers, block=size):
@@ -99,15 +104,19 @@ def published(session: Session, portal_id: int, name: str) -> MethodRow | None:
     """The newest published version of a method."""
     return session.scalar(
         select(MethodRow)
-        .where(MethodRow.portal_id == portal_id, MethodRow.name == name)
+        .where(MethodRow.portal_id == portal_id, MethodRow.name == name, MethodRow.state == "published")
         .order_by(MethodRow.version.desc())
         .limit(1)
     )
 
 
 def published_bodies(session: Session, portal_id: int) -> list[str]:
-    """Every published method version of a portal as JSON, newest first."""
-    rows = select(MethodRow.body).where(MethodRow.portal_id == portal_id).order_by(MethodRow.published_at.desc())
+    """Every method version that was ever published on a portal as JSON, newest first."""
+    rows = (
+        select(MethodRow.body)
+        .where(MethodRow.portal_id == portal_id, MethodRow.published_at.is_not(None))
+        .order_by(MethodRow.published_at.desc())
+    )
     return list(session.scalars(rows))
 
 
@@ -135,6 +144,7 @@ class LivingScore:
     upsell: bool
     ref: CustomerRef
     manager_id: str | None
+    method: str
 
 
 def living_scores(session: Session, portal_id: int, only: Sequence[int] | None = None) -> Iterator[LivingScore]:
@@ -153,6 +163,7 @@ def living_scores(session: Session, portal_id: int, only: Sequence[int] | None =
             CustomerRow.kind,
             CustomerRow.external_id,
             CustomerRow.manager_id,
+            score.method,
         )
         .join(CustomerRow, (CustomerRow.portal_id == score.portal_id) & (CustomerRow.number == score.customer))
         .where(score.portal_id == portal_id, CustomerRow.seen, CustomerRow.gone.is_(False))
@@ -163,9 +174,9 @@ def living_scores(session: Session, portal_id: int, only: Sequence[int] | None =
         statement = statement.where(score.customer.in_(only))
     kinds = {kind.value: kind for kind in CustomerKind}
     for row in session.execute(statement):
-        number, r, f, m, segment, quality, churn_risk, upsell, kind, external_id, manager_id = row
+        number, r, f, m, segment, quality, churn_risk, upsell, kind, external_id, manager_id, method = row
         ref = CustomerRef(kinds[kind], external_id)
-        yield LivingScore(number, r, f, m, segment, quality, churn_risk, upsell, ref, manager_id)
+        yield LivingScore(number, r, f, m, segment, quality, churn_risk, upsell, ref, manager_id, method)
 
 
 def published_versions(session: Session, portal_id: int) -> Sequence[MethodRow]:

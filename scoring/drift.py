@@ -30,7 +30,7 @@ class Drift:
 
     `in_days` is 1 or more, `NEVER` (0) where it stays as it is forever; `segment` is then `NOWHERE`. `leaving` is
     True where on that day an order leaves the window, so that it is not the silence alone. `overdue_in` says in how
-    many days R first exceeds the customer's own rhythm as the churn rule says, 0 where it has none or exceeds it already.
+    many days R first exceeds the customer's own rhythm, as the churn rule says; 0 where there is none, or it is now.
     """
 
     in_days: Int32

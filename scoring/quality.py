@@ -19,6 +19,7 @@ from scoring.frames import Bool, Int8, Int32
 BEST = 100
 SOFTEN_BELOW = 40
 SHORT_HISTORY_DAYS = 90
+LONG_OPEN_DAYS = 180
 _AT_ONCE = 1 << 16
 
 
@@ -33,6 +34,9 @@ class Cause(IntFlag):
     SHORT_HISTORY = 32
     MANAGER_MISSING = 64
     MANAGER_INACTIVE = 128
+    DATE_MISSING = 256
+    DUPLICATE = 512
+    LONG_OPEN = 1024
 
     @property
     def weight(self) -> int:
@@ -54,6 +58,9 @@ _WEIGHTS = {
     Cause.SHORT_HISTORY: 10,
     Cause.MANAGER_MISSING: 15,
     Cause.MANAGER_INACTIVE: 10,
+    Cause.DATE_MISSING: 40,
+    Cause.DUPLICATE: 25,
+    Cause.LONG_OPEN: 10,
 }
 _TEXTS: dict[Cause, dict[Literal["ru", "en"], str]] = {
     Cause.AMOUNT_ABSENT: {
@@ -88,6 +95,18 @@ _TEXTS: dict[Cause, dict[Literal["ru", "en"], str]] = {
         "ru": "Ответственный за клиента больше не работает: переназначьте клиента.",
         "en": "The customer's manager is no longer active: reassign the customer.",
     },
+    Cause.DATE_MISSING: {
+        "ru": "У выигранных сделок нет даты закрытия, поэтому они не считаются: укажите её.",
+        "en": "Won deals have no closing date and so are not counted: fill it in.",
+    },
+    Cause.DUPLICATE: {
+        "ru": "Есть заказы с тем же днём и той же суммой: если покупка одна, удалите лишний.",
+        "en": "Orders share their day and amount: if it was one purchase, delete the other.",
+    },
+    Cause.LONG_OPEN: {
+        "ru": f"Сделки открыты дольше {LONG_OPEN_DAYS} дней: закройте их как выигранные или проигранные.",
+        "en": f"Deals have been open for more than {LONG_OPEN_DAYS} days: close them as won or lost.",
+    },
 }
 
 
@@ -97,7 +116,9 @@ class Facts:
 
     `orders_total`: orders up to the as-of day, 1 or more. `days_since_first`: of the first of them.
     `amounts_absent`, `without_rate`, `without_manager`, `on_bulk_day`: how many of them are touched.
-    `amounts_zero`: deals with an explicit amount of 0, which are no orders. The flags speak of the card.
+    `duplicates`: those that repeat the day and amount of another. `amounts_zero`: deals with an explicit amount of 0,
+    which are no orders; nor are `dates_missing`, won deals without a date, and `long_open`, deals that were opened more
+    than `LONG_OPEN_DAYS` before. The flags speak of the card.
     """
 
     orders_total: Int32
@@ -107,6 +128,9 @@ class Facts:
     without_rate: Int32 | None = None
     without_manager: Int32 | None = None
     on_bulk_day: Int32 | None = None
+    duplicates: Int32 | None = None
+    dates_missing: Int32 | None = None
+    long_open: Int32 | None = None
     manager_missing: Bool | None = None
     manager_inactive: Bool | None = None
 
@@ -159,7 +183,9 @@ def causes_in(mask: int) -> tuple[Cause, ...]:
 def _shares(facts: Facts, total: NDArray[np.int64]) -> dict[Cause, tuple[Int32 | Bool | None, NDArray[np.int64]]]:
     """Per cause how many are touched, and of how many."""
     one = np.ones_like(total)
-    zeros = 0 if facts.amounts_zero is None else facts.amounts_zero
+    zeros, undated, open_ = (
+        0 if counts is None else counts for counts in (facts.amounts_zero, facts.dates_missing, facts.long_open)
+    )
     short = (total == 1) & (facts.days_since_first < SHORT_HISTORY_DAYS)
     return {
         Cause.AMOUNT_ABSENT: (facts.amounts_absent, total),
@@ -170,4 +196,7 @@ def _shares(facts: Facts, total: NDArray[np.int64]) -> dict[Cause, tuple[Int32 |
         Cause.SHORT_HISTORY: (short, one),
         Cause.MANAGER_MISSING: (facts.manager_missing, one),
         Cause.MANAGER_INACTIVE: (facts.manager_inactive, one),
+        Cause.DATE_MISSING: (facts.dates_missing, total + undated),
+        Cause.DUPLICATE: (facts.duplicates, total),
+        Cause.LONG_OPEN: (facts.long_open, total + open_),
     }

@@ -42,6 +42,9 @@ def test_history_without_any_known_amount_falls_below_the_softening_border(colum
         ({"without_rate": 10}, 35, Cause.NO_RATE),
         ({"without_manager": 1}, 99, Cause.ORDER_WITHOUT_MANAGER),
         ({"on_bulk_day": 10}, 70, Cause.BULK_DAY),
+        ({"duplicates": 4}, 90, Cause.DUPLICATE),
+        ({"dates_missing": 10}, 80, Cause.DATE_MISSING),  # half of twenty won deals
+        ({"long_open": 1}, 99, Cause.LONG_OPEN),  # 10 / 11, rounded up
         ({"total": 1, "first": 89}, 90, Cause.SHORT_HISTORY),
         ({"manager_missing": True}, 85, Cause.MANAGER_MISSING),
         ({"manager_inactive": True}, 90, Cause.MANAGER_INACTIVE),
@@ -73,6 +76,14 @@ def test_more_touched_orders_never_raise_the_score(total, data):
     more = data.draw(st.integers(few, total))
     scores = [assess(facts(total=total, amounts_absent=count)).score[0] for count in (few, more)]
     assert scores[0] >= scores[1]
+
+
+def test_numbers_of_causes_are_stored_and_never_change():
+    assert {cause.name: cause.value for cause in Cause} == {
+        "AMOUNT_ABSENT": 1, "AMOUNT_ZERO": 2, "NO_RATE": 4, "ORDER_WITHOUT_MANAGER": 8, "BULK_DAY": 16,
+        "SHORT_HISTORY": 32, "MANAGER_MISSING": 64, "MANAGER_INACTIVE": 128, "DATE_MISSING": 256, "DUPLICATE": 512,
+        "LONG_OPEN": 1024,
+    }  # fmt: skip
 
 
 def test_causes_come_heaviest_first():

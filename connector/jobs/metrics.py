@@ -9,12 +9,16 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from connector.jobs import running, watch
-from connector.store import alerts, inbox, jobs, requests, work
+from connector.jobs import health, run_alarms, running, watch
+from connector.store import alerts, inbox, jobs, letters, requests, work
 from connector.store.jobs import SERVICE
 from connector.store.models import Portal
 
 _ALIVE = timedelta(seconds=15)
+_OF_LAST_RUN = {
+    "refused": "Records that the CRM refused in the last run.",
+    "invalid": "Records that we did not send in the last run, because they could not be right.",
+}
 Sample = tuple[Mapping[str, str], float]
 
 
@@ -65,13 +69,19 @@ def _of_portals(session: Session, portals: Sequence[Portal], now: datetime) -> I
     yield _gauge("rfm_portal_active", "1 for a portal that is worked on, 0 for a paused or disconnected one.", active)
     synced = [(_of(portal.name), _age(portal.last_sync_at, now)) for portal in portals if portal.last_sync_at]
     yield _gauge("rfm_sync_age_seconds", "Lag: how old the mirror of the CRM is.", synced)
-    ended = watch.last_ended(session)
-    refused = [
-        (_of(portal.name), float(ended[portal.portal_id].counts.get("refused", 0)))
-        for portal in portals
-        if portal.portal_id in ended
+    known = run_alarms.histories(session)
+    ended = [(portal, known[portal.portal_id]) for portal in portals if portal.portal_id in known]
+    for name, text in _OF_LAST_RUN.items():
+        yield _gauge(f"rfm_{name}_records", text, [(_of(portal.name), float(one.count(name))) for portal, one in ended])
+    scores = [(_of(portal.name), float(health.of_runs(portal, one, now).score)) for portal, one in ended]
+    yield _gauge("rfm_health_score", "How well a portal is kept up to date, 0 to 100.", scores)
+    names = {portal.portal_id: portal.name for portal in portals}
+    letters_waiting = [
+        ({**_of(names[one]), "state": state}, float(count))
+        for one, state, count in letters.depths(session)
+        if one in names
     ]
-    yield _gauge("rfm_refused_records", "Records that the CRM refused in the last run.", refused)
+    yield _gauge("rfm_dead_letters", "Cards that could not be written and wait for the next try.", letters_waiting)
     progress = [(portal, running.progress_of(session, portal.portal_id, now)) for portal in portals]
     share = [(_of(portal.name), one.percent / 100) for portal, one in progress if one and one.percent is not None]
     yield _gauge("rfm_run_written_share", "Share of the open run's cards that are written.", share)

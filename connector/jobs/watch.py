@@ -8,41 +8,46 @@ failing    work failed three times in a row and is tried again (about: which wor
 failed     work was given up until it is asked for anew (about: which work)
 paused     the portal waits for a person
 stale      no run came to its end for two days, with a weekly schedule for eight and a half
-refused    the CRM refused more than a tenth of the last run's cards
 throttled  the CRM told us to slow down at more than a twentieth of the requests of this and the last hour
 inbox      an event waits for more than ten minutes
 queue      a job is due for more than ten minutes: there are too few workers
 =========  ==============================================================================================
+
+What the last run itself tells, against the runs before it, is in `connector.jobs.run_alarms`. Alerts whose state changes
+at the same look are told together (`connector.jobs.telling`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from connector.jobs import run_alarms
+from connector.jobs.run_alarms import History
 from connector.jobs.schedule import KINDS, LATE, WEEKLY, settings_of
 from connector.store import alerts, inbox, jobs, requests, work
 from connector.store.alerts import Alarm
 from connector.store.database import Database
 from connector.store.jobs import SERVICE
-from connector.store.models import Portal, RunRow, WorkRow
+from connector.store.models import Portal, WorkRow
 
 _TRIES = 3
-_REFUSED_SHARE = 0.1
 _THROTTLED_SHARE, _FEW = 0.05, 20
 _WAITING = timedelta(minutes=10)
 _STALE = {WEEKLY: timedelta(days=8, hours=12)}
 _STALE_DAILY = timedelta(days=2)
-_ENDED = ("done", "done_with_refusals")
 
 
-def look(database: Database, now: datetime) -> tuple[int, int]:
-    """Bring the alerts up to date; returns how many were opened and how many were closed."""
+def look(database: Database, now: datetime, channels: Sequence[str] = ()) -> tuple[int, int]:
+    """Bring the alerts up to date; returns how many were opened and how many were closed.
+
+    What changed is to be told through these channels, decided in the same transaction.
+    """
     with database.session() as session:
-        return alerts.settle(session, list(alarms(session, now)), now)
+        return alerts.settle(session, list(alarms(session, now)), now, channels)
 
 
 def alarms(session: Session, now: datetime) -> Iterator[Alarm]:
@@ -52,13 +57,13 @@ def alarms(session: Session, now: datetime) -> Iterator[Alarm]:
     for row in work.all_rows(session):
         if row.portal_id in active or row.portal_id == SERVICE:
             yield from _of_work(row, now)
-    ended = last_ended(session)
+    known = run_alarms.histories(session)
     for portal in portals.values():
         if portal.state == "paused":
             yield Alarm(portal.portal_id, "paused", detail={"reason": portal.state_reason or ""})
         if portal.portal_id in active:
-            yield from _of_runs(portal, ended.get(portal.portal_id), now)
-    yield from _of_traffic(session, active, now)
+            yield from _of_runs(portal, known.get(portal.portal_id), now)
+    yield from _of_traffic(session, {portal_id: portals[portal_id] for portal_id in active}, known, now)
     yield from _of_waiting(session, active, now)
 
 
@@ -87,40 +92,30 @@ def _of_work(row: WorkRow, now: datetime) -> Iterator[Alarm]:
         yield Alarm(row.portal_id, "failing", row.job, {"reason": row.error or ""})
 
 
-def last_ended(session: Session) -> Mapping[int, RunRow]:
-    """The newest run of each portal that came to its end."""
-    newest = (
-        select(RunRow.portal_id, func.max(RunRow.started_at).label("at"))
-        .where(RunRow.kind == "run", RunRow.state.in_(_ENDED))
-        .group_by(RunRow.portal_id)
-        .subquery()
-    )
-    rows = session.scalars(
-        select(RunRow).join(newest, (RunRow.portal_id == newest.c.portal_id) & (RunRow.started_at == newest.c.at))
-    )
-    return {row.portal_id: row for row in rows}
-
-
-def _of_runs(portal: Portal, last: RunRow | None, now: datetime) -> Iterator[Alarm]:
+def _of_runs(portal: Portal, history: History | None, now: datetime) -> Iterator[Alarm]:
     """A portal that never had a run is stale when its first one does not come."""
-    ended = last.finished_at if last is not None else None
+    ended = history.last.finished_at if history is not None else None
     since = ended or portal.created_at
     if now - since > _STALE.get(settings_of(portal)["cycle"], _STALE_DAILY):
         yield Alarm(portal.portal_id, "stale", detail={"since": since.isoformat(timespec="seconds")})
-    if last is None:
-        return
-    refused, written = int(last.counts.get("refused", 0)), int(last.counts.get("written", 0))
-    if refused and refused > _REFUSED_SHARE * (refused + written):
-        yield Alarm(portal.portal_id, "refused", detail={"refused": refused, "of": refused + written})
+    if history is not None:
+        yield from run_alarms.of_runs(portal, history)
 
 
-def _of_traffic(session: Session, active: set[int], now: datetime) -> Iterator[Alarm]:
+def _of_traffic(
+    session: Session, active: Mapping[int, Portal], known: Mapping[int, History], now: datetime
+) -> Iterator[Alarm]:
     hour = now.replace(minute=0, second=0, microsecond=0)
     for traffic in requests.traffic(session, hour - timedelta(hours=1)):
-        too_many = traffic.throttled > _THROTTLED_SHARE * traffic.requests
-        if traffic.portal_id in active and traffic.throttled >= _FEW and too_many:
+        if traffic.portal_id not in active:
+            continue
+        if traffic.throttled >= _FEW and traffic.throttled > _THROTTLED_SHARE * traffic.requests:
             detail = {"throttled": traffic.throttled, "requests": traffic.requests}
             yield Alarm(traffic.portal_id, "throttled", detail=detail)
+        history = known.get(traffic.portal_id)
+        last = history.last if history is not None else None
+        if alarm := run_alarms.of_quota(active[traffic.portal_id], traffic, last):
+            yield alarm
 
 
 def _of_waiting(session: Session, active: set[int], now: datetime) -> Iterator[Alarm]:

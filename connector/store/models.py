@@ -526,7 +526,7 @@ class WorkRow(Base):
 class AlertRow(Base):
     """Something is not as it should be, or was: one row per portal, kind and subject, changed when its state changes.
 
-    `since` is when it took its present state, `last_at` when it was last looked at.
+    `since` is when it took its present state, `last_at` when it was last looked at, `told` the state told last.
     """
 
     __tablename__ = "alerts"
@@ -538,6 +538,7 @@ class AlertRow(Base):
     since: Mapped[datetime]
     last_at: Mapped[datetime]
     detail: Mapped[dict[str, Any]]
+    told: Mapped[str] = mapped_column(server_default="closed")
 
 
 class NoticeRow(Base):

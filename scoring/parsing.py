@@ -57,7 +57,7 @@ def parse_method(spec: Mapping[str, Any]) -> Method:
     rules = terms.parse_terms(file)
     return Method(
         name=_name(file),
-        window=_window(file, rules.market),
+        window=method_window(file),
         grid=grid,
         segments=segments,
         table=tuple(values.index(owner[code]) for code in grid.codes),
@@ -79,8 +79,17 @@ def parse_draft(spec: Mapping[str, Any]) -> Draft:
     file = Entry(spec)
     if "axes" not in file:
         return _draft(file, _grid(file, file.whole("bins", TWO_BINS, MAX_BINS)))
+    file.only(("name", "axes", "low", "high", "derived", "precedence", "segments"))
     low = file.whole("low", 0, 1) if "low" in file else 1
     return _draft(file, Grid(file.texts("axes"), low, file.whole("high", low + 1, MAX_BINS), _derived(file)))
+
+
+def method_window(file: Entry) -> int:
+    """Days of F and M: the file's own, else its market's."""
+    if "window" in file:
+        return file.whole("window", 1, LONGEST_WINDOW)
+    market = file.one_of("market", get_args(terms.MarketName)) if "market" in file else None
+    return terms.default_window(market)
 
 
 def _grid(file: Entry, bins: int) -> Grid:
@@ -169,10 +178,6 @@ def _name(file: Entry) -> str:
     if not _NAME.fullmatch(name):
         file.refuse("name", f"must be lower-case latin letters, digits and _, at most 40, not {name!r}")
     return name
-
-
-def _window(file: Entry, market: str | None) -> int:
-    return file.whole("window", 1, LONGEST_WINDOW) if "window" in file else terms.default_window(market)
 
 
 def _churn(entry: Entry) -> Churn:

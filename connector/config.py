@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,6 +13,8 @@ from connector.errors import Misconfigured
 _OAUTH_URLS = ("HUBSPOT_OAUTH_URL", "BITRIX24_OAUTH_URL", "AMOCRM_OAUTH_URL")
 _MOST_WORKERS = 32
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_FORMATS = ("text", "json")
+_EMAIL = re.compile(r"[^@\s,<>]+@[^@\s,<>]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,10 @@ class Config:
     amocrm_oauth_url: str | None = None
     allowed_crm_hosts: frozenset[str] = frozenset()
     log_level: str = "WARNING"
+    log_format: str = "text"
+    smtp_url: str | None = field(default=None, repr=False)
+    alert_email: tuple[str, ...] = ()
+    alert_webhook_url: str | None = field(default=None, repr=False)
     port: int = 8000
     workers: int = 4
     var_dir: Path = Path("var")
@@ -65,6 +72,37 @@ def _is_url(text: str) -> bool:
         return urlsplit(text).scheme in {"http", "https"}
     except ValueError:
         return False
+
+
+def _alert_problems(
+    smtp_url: str | None, emails: Sequence[str], webhook_url: str | None, hosts: Collection[str]
+) -> Iterator[str]:
+    """What is wrong with the ways alerts go. The addresses may hold passwords, so none is repeated."""
+    if bool(smtp_url) != bool(emails):
+        yield "SMTP_URL and ALERT_EMAIL must be set together"
+    if smtp_url and not _has_host(smtp_url, ("smtp", "smtps")):
+        yield "SMTP_URL must be like smtp://user:password@mail.example.com:587 or smtps://…:465"
+    if not all(_EMAIL.fullmatch(one) for one in emails):
+        yield "ALERT_EMAIL takes addresses separated by commas"
+    if webhook_url and not (_has_host(webhook_url, ("https",)) or _is_named_loopback(webhook_url, hosts)):
+        yield "ALERT_WEBHOOK_URL must begin with https://"
+
+
+def _has_host(url: str, schemes: Sequence[str]) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
+
+
+def _is_named_loopback(url: str, hosts: Collection[str]) -> bool:
+    """The one place plain http may go to, as it is for CRMs: this computer, where it is named."""
+    if not _has_host(url, ("http",)):
+        return False
+    parts = urlsplit(url)
+    named = {parts.hostname or "", parts.netloc} & set(hosts)
+    return bool(named) and parts.hostname in {"localhost", "127.0.0.1", "::1"}
 
 
 def from_environment(environ: Mapping[str, str]) -> Config:
@@ -97,6 +135,12 @@ def from_environment(environ: Mapping[str, str]) -> Config:
         names = (f"{vendor}_CLIENT_ID", f"{vendor}_CLIENT_SECRET")
         if len([name for name in names if text(name)]) == 1:
             problems.append(f"{' and '.join(names)} must be set together")
+    log_format = (text("LOG_FORMAT") or "text").lower()
+    if log_format not in _FORMATS:
+        problems.append(f"LOG_FORMAT must be one of {', '.join(_FORMATS)}")
+    hosts = frozenset(host.strip().lower() for host in (text("ALLOWED_CRM_HOSTS") or "").split(",") if host.strip())
+    emails = tuple(one.strip() for one in (text("ALERT_EMAIL") or "").split(",") if one.strip())
+    problems.extend(_alert_problems(text("SMTP_URL"), emails, text("ALERT_WEBHOOK_URL"), hosts))
     if problems:
         raise Misconfigured("; ".join(problems))
     return Config(
@@ -116,10 +160,12 @@ def from_environment(environ: Mapping[str, str]) -> Config:
         amocrm_client_id=text("AMOCRM_CLIENT_ID"),
         amocrm_client_secret=text("AMOCRM_CLIENT_SECRET"),
         amocrm_oauth_url=text("AMOCRM_OAUTH_URL"),
-        allowed_crm_hosts=frozenset(
-            host.strip().lower() for host in (text("ALLOWED_CRM_HOSTS") or "").split(",") if host.strip()
-        ),
+        allowed_crm_hosts=hosts,
         log_level=level,
+        log_format=log_format,
+        smtp_url=text("SMTP_URL"),
+        alert_email=emails,
+        alert_webhook_url=text("ALERT_WEBHOOK_URL"),
         port=port,
         workers=workers,
         var_dir=Path(text("VAR_DIR") or "var"),

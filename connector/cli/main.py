@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import logging
 import os
 import sys
@@ -22,6 +23,7 @@ from connector.cli.arguments import parser
 from connector.cli.output import complain, emit
 from connector.config import Config, from_environment
 from connector.errors import ConnectorError, WrongUse
+from connector.store import audit
 
 DONE, SOME_REFUSED, WRONG_USE, INTERRUPTED = 0, 1, 2, 3
 _KILLED_BY_HAND = 130
@@ -57,8 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = parser().parse_args(words)
         config = from_environment(os.environ)
-        logs.configure(config.log_level)
-        return COMMANDS[arguments.command](config, arguments)
+        logs.configure(config.log_level, config.log_format)
+        with audit.acting(_person()):
+            return COMMANDS[arguments.command](config, arguments)
     except WrongUse as error:
         complain(str(error))
         return WRONG_USE
@@ -75,6 +78,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _interrupted(
             words, f"unexpected {type(error).__name__}: set LOG_LEVEL=DEBUG to see where, and report it; work is kept"
         )
+
+
+def _person() -> str:
+    """Who types, for the audit trail."""
+    try:
+        return f"{audit.PERSON}:{getpass.getuser()}"
+    except (KeyError, OSError):  # a container may have no name for its user
+        return audit.PERSON
 
 
 def _interrupted(words: Sequence[str], message: str) -> int:

@@ -33,15 +33,16 @@ from sqlalchemy.orm import Session
 from adapters.errors import AccessLost, CRMError, Transient
 from adapters.hosts import HostRefused
 from adapters.oauth import KeptTokens
+from connector import logs
 from connector.deadline import Deadline
 from connector.errors import ConnectorError, DatabaseAway, Interruption, PortalBusy, PortalPaused, WrongUse
-from connector.jobs import installing, leaving, running, subscribing, watch
+from connector.jobs import installing, leaving, running, subscribing, telling, watch
 from connector.jobs.drain import drain_portal
 from connector.jobs.loop import working_on
 from connector.jobs.retention import forget
 from connector.jobs.schedule import DRAIN, FULL, INSTALLS, KINDS, PULL, RETENTION, RUN, SETUP, TOKENS, WATCH
 from connector.jobs.steps import silent
-from connector.store import jobs, portals, work
+from connector.store import audit, jobs, portals, work
 from connector.store.jobs import SERVICE
 from connector.store.models import Portal, WorkRow
 from connector.store.poison import in_words
@@ -82,7 +83,8 @@ def perform(service: Service, name: str, portal_id: int, deadline: Deadline) -> 
         return
     started = datetime.now(UTC)
     try:
-        left = WORKS[name](service, portal_id, deadline)
+        with logs.about(job=name), audit.acting(f"job:{name}"):
+            left = WORKS[name](service, portal_id, deadline)
     except Exception as error:
         if _after(service, name, portal_id, error, started):
             raise
@@ -241,7 +243,9 @@ def _retention(service: Service, _: int, deadline: Deadline) -> str | None:
 
 
 def _watch(service: Service, _: int, __: Deadline) -> str | None:
-    watch.look(service.database, datetime.now(UTC))
+    now = datetime.now(UTC)
+    watch.look(service.database, now, telling.channels(service.config))
+    telling.tell(service.database, service.config, now)
     return None
 
 

@@ -16,6 +16,7 @@ from adapters.contract import Adapter, FieldMap
 from adapters.errors import AccessLost, Blocked, ScopeMissing, TokenExpired, Unpaid
 from adapters.oauth import KeptTokens
 from adapters.records import CustomerKind
+from connector import logs
 from connector.errors import WrongUse
 from connector.jobs.steps import (
     Progress,
@@ -52,7 +53,8 @@ def working_on(service: Service, name: str) -> Iterator[tuple[Portal, OpenPortal
     locking = portal_lock(service.database, portal.portal_id, wait_s=service.lock_wait_s)
     with locking as held, service.open(access, portal_id=portal.portal_id, guard=held.check) as opened:
         try:
-            yield portal, opened
+            with logs.about(portal=portal.name):
+                yield portal, opened
         except AccessLost as error:
             _note_access(service.database, portal.portal_id, error, is_grant=isinstance(access.tokens, KeptTokens))
             raise

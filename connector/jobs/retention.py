@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from connector.deadline import NEVER, Deadline
-from connector.store import alerts, changes, inbox, jobs, requests
+from connector.store import alerts, changes, delivery, inbox, jobs, requests
 from connector.store.database import Database
 from connector.store.models import Portal
 
@@ -15,6 +15,7 @@ KEEP_CHANGES_DAYS = 30
 _SUCCEEDED, _FAILED = timedelta(hours=6), timedelta(days=30)
 _REQUESTS = timedelta(days=7)
 _ALERTS = timedelta(days=90)
+_FACTS = timedelta(days=400)
 _INBOX = timedelta(days=3)
 
 
@@ -24,6 +25,8 @@ def forget(database: Database, now: datetime, deadline: Deadline = NEVER) -> boo
         jobs.forget_finished(session, succeeded=_SUCCEEDED, failed=_FAILED)
         requests.fold_older(session, now - _REQUESTS)
         alerts.forget_closed(session, now - _ALERTS)
+        alerts.forget_notices(session, now - _ALERTS)
+        delivery.forget_older(session, (now - _FACTS).date())
         inbox.forget_left(session, now - _INBOX)
         portals = session.scalars(select(Portal).order_by(Portal.portal_id)).all()
     for portal in portals:

@@ -94,7 +94,7 @@ def checked(given: Any) -> dict[str, float | None]:
         if key not in LIMITS or not (value is None or (type(value) in {int, float} and 0 <= value < 1e6))
     ]
     if wrong:
-        raise WrongUse(f"alarm_limits: {', '.join(sorted(wrong))} cannot be so; it takes {names}, each 0 or more or null")
+        raise WrongUse(f"alarm_limits: {', '.join(sorted(wrong))} cannot be so; it takes {names}: 0 or more, or null")
     return {**LIMITS, **given}
 
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from sqlalchemy.orm import Session
 
 from adapters.contract import Adapter, FieldMap
+from connector import logs
 from connector.deadline import NEVER, Deadline
 from connector.errors import WrongUse
 from connector.jobs import card_fields
@@ -198,7 +199,8 @@ class Steps:
         report = self._report
         done: Callable[[int], None] = lambda count: self._progress("cards", count)  # noqa: E731
         try:
-            applied = apply_plan(self._database, portal_id, report.run_id, adapter, fields, done, deadline=deadline)
+            with logs.about(run=report.run_id):
+                applied = apply_plan(self._database, portal_id, report.run_id, adapter, fields, done, deadline=deadline)
             report.written = applied.written
             return applied.finished
         finally:
@@ -210,7 +212,8 @@ class Steps:
     def tasks(self, portal_id: int, adapter: Adapter, *, deadline: Deadline = NEVER) -> bool:
         """Create the stored tasks; returns whether all were created before the deadline."""
         done: Callable[[int], None] = lambda count: self._progress("tasks", count)  # noqa: E731
-        raised = raising.create_tasks(self._database, portal_id, adapter, done, deadline=deadline)
+        with logs.about(run=self._report.run_id):
+            raised = raising.create_tasks(self._database, portal_id, adapter, done, deadline=deadline)
         self._report.tasks_created = raised.created
         with self._database.session() as session:
             self._report.refused += tasks.refusals(session, portal_id, self._report.run_id)

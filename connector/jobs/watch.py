@@ -13,8 +13,8 @@ inbox      an event waits for more than ten minutes
 queue      a job is due for more than ten minutes: there are too few workers
 =========  ==============================================================================================
 
-What the last run itself tells, against the runs before it, is in `connector.jobs.run_alarms`. Alerts whose state changes
-at the same look are told together (`connector.jobs.telling`).
+What the last run itself tells, against the runs before it, is in `connector.jobs.run_alarms`. Alerts whose state
+changes at the same look are told together (`connector.jobs.telling`).
 """
 
 from __future__ import annotations

@@ -56,9 +56,7 @@ def raise_one(session: Session, alarm: Alarm, now: datetime) -> bool:
     return news
 
 
-def settle(
-    session: Session, alarms: Iterable[Alarm], now: datetime, channels: Sequence[str] = ()
-) -> tuple[int, int]:
+def settle(session: Session, alarms: Iterable[Alarm], now: datetime, channels: Sequence[str] = ()) -> tuple[int, int]:
     """Make the alerts be what was just found: open the new ones, close those that are over. Returns how many of each.
 
     `alarms` is all that is wrong at this moment. What changed is to be told through each of `channels`. Two that look
@@ -113,7 +111,9 @@ def _make_notices(
     for portal_id, together in by_portal.items():
         for channel in channels:
             session.add(
-                NoticeRow(portal_id=portal_id, channel=channel, changes=together, state=WAITING, made_at=now, due_at=now)
+                NoticeRow(
+                    portal_id=portal_id, channel=channel, changes=together, state=WAITING, made_at=now, due_at=now
+                )
             )
 
 

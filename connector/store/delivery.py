@@ -178,8 +178,8 @@ _LIVING = f"""
 SELECT :portal, :run, k.kind, k.about, '', :day, k.count FROM (
   SELECT count(*) AS living,
          count(*) FILTER (WHERE s.last_day + s.r < :oldest_day) AS scores,
-         count(*) FILTER (WHERE s.last_day + s.r >= :oldest_day AND 
-           coalesce(c.card ->> 'updated_at', '') COLLATE "C" < :oldest) AS cards
+         count(*) FILTER (WHERE s.last_day + s.r >= :oldest_day
+           AND coalesce(c.card ->> 'updated_at', '') COLLATE "C" < :oldest) AS cards
   FROM scores s JOIN customers c ON c.portal_id = :portal AND c.number = s.customer
   WHERE s.portal_id = :portal AND c.seen AND NOT c.gone AND c.is_buyer
 ) a CROSS JOIN LATERAL (VALUES ('living', '', a.living), ('unrefreshed', 'scores', a.scores),

@@ -1,7 +1,7 @@
 """Dead letters: cards that could not be written and wait, each with why, since when and how many runs have tried.
 
-A letter is a marker and holds no values: those are computed anew whenever it is tried again, so that a replay never puts
-old figures on a card. Every run tries all of them, because their cards still differ from their scores.
+A letter is a marker and holds no values: those are computed anew whenever it is tried again, so that a replay never
+puts old figures on a card. Every run tries all of them, because their cards still differ from their scores.
 """
 
 from __future__ import annotations

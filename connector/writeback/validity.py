@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from math import isfinite
 
 from adapters.contract import FieldRef
 from adapters.records import FieldValue, ScoreChange
@@ -44,9 +43,10 @@ def _reason(value: FieldValue) -> str | None:
         return "has no time zone" if value.tzinfo is None else None
     if isinstance(value, bool) or value is None:
         return None
-    if not (value.is_finite() if isinstance(value, Decimal) else isfinite(value)):
+    figure = Decimal(value)
+    if not figure.is_finite():
         return "is no number"
-    return f"is {LARGEST:.0e} or more" if abs(value) >= LARGEST else None
+    return f"is {LARGEST:.0e} or more" if abs(figure) >= LARGEST else None
 
 
 def _is_text(value: str) -> bool:

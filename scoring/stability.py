@@ -152,12 +152,19 @@ def steady_scores(
 
 def steady_segments(segment: Int8, r_score: Int8, rules: Stability, previous: Previous) -> tuple[Int8, Bool]:
     """The segments after `dwell` and `hold`, and who is held in his previous one. `segment` is what scores say."""
-    known = previous.segment != NOBODY
-    waiting = known & (segment != previous.segment) & ~previous.new_order
-    held = waiting & (previous.held_days < rules.dwell)
+    held = _moved(segment, previous) & ~previous.new_order & (previous.held_days < rules.dwell)
     if rules.hold:
-        held |= waiting & (r_score >= previous.r)
+        held |= moved_without_event(segment, r_score, previous)
     return np.where(held, previous.segment, segment).astype(np.int8), held
+
+
+def moved_without_event(segment: Int8, r_score: Int8, previous: Previous) -> Bool:
+    """Who changes his segment though nothing happened to himself: no order or refund, and no fall of R by silence.
+
+    What is left are orders that went out of the window, and new thresholds or another table.
+    """
+    quiet: Bool = _moved(segment, previous) & ~previous.new_order & (r_score >= previous.r)
+    return quiet
 
 
 def parse_stability(file: Entry) -> Stability:
@@ -176,6 +183,11 @@ def positions(segments: Sequence[str], values: Sequence[str | None]) -> Int8:
     """Segments by value as positions in `segments`; `NOBODY` for None and for values the method does not have."""
     place = {segment: number for number, segment in enumerate(segments)}
     return np.array([NOBODY if value is None else place.get(value, NOBODY) for value in values], dtype=np.int8)
+
+
+def _moved(segment: Int8, previous: Previous) -> Bool:
+    moved: Bool = (previous.segment != NOBODY) & (segment != previous.segment)
+    return moved
 
 
 def _steady(values: Int32 | Int64, borders: Sequence[int], margin: Margin | None, before: Int8) -> Int8:

@@ -10,7 +10,7 @@ from scoring.errors import BadMethod
 from scoring.features import summarise
 from scoring.methods import MethodVersion, apply, load_method, score
 from scoring.scales import Thresholds
-from scoring.stability import NOBODY, Margin, Previous, Stability, positions
+from scoring.stability import NOBODY, Margin, Previous, Stability, moved_without_event, positions
 from tests.scoring.brute import Row, orders
 from tests.scoring.test_methods import summary
 
@@ -99,6 +99,13 @@ def test_hold_waits_for_an_event_of_the_customer_himself():
     customers = apply(version(hold=True), now, before([4, 4, 4], 4, 4, held=900, new=[False, False, True]))
     assert [customers.segment_of(i) for i in range(3)] == ["loyal", "promising", "promising"]
     assert customers.held.tolist() == [True, False, False]
+
+
+def test_moves_without_an_event_are_flagged_also_where_nothing_is_held():
+    now = summary(r=[15, 25, 15, 15], f=[1, 1, 1, 5], m=[1, 1, 1, 500])
+    previous = before([4] * 4, 4, 4, segment="vip", new=[False, False, True, False])
+    scored_now = score(version(), now)
+    assert moved_without_event(scored_now.segment, scored_now.r, previous).tolist() == [True, False, False, False]
 
 
 def test_new_customers_and_unknown_segments_are_scored_plainly():

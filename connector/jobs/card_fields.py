@@ -70,14 +70,14 @@ def ensure_fields(database: Database, portal: Portal, adapter: Adapter, method: 
     return fields
 
 
-def fields_ready(portal: Portal, method: Method) -> FieldMap | None:
-    """The known fields, if they were checked within the day and have every option the method needs."""
+def fields_ready(portal: Portal, *methods: Method) -> FieldMap | None:
+    """The known fields, if they were checked within the day and have every option the methods need."""
     if portal.fields is None or portal.fields_checked_at is None:
         return None
     if datetime.now(UTC) - portal.fields_checked_at > _CHECK_AGE:
         return None
     fields = FieldMap.from_json(portal.fields)
-    wanted = {segment.value for segment in method.segments}
+    wanted = {segment.value for method in methods for segment in method.segments}
     return fields if all(_has(refs.get("segment"), wanted) for refs in fields.fields.values()) else None
 
 

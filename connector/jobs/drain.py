@@ -23,6 +23,7 @@ from adapters.records import CustomerKind, Order, OrderSource
 from connector.deadline import NEVER, Deadline
 from connector.jobs import loop, steps
 from connector.scores import run as scoring_run
+from connector.scores.staging import hints_for
 from connector.sla import raising
 from connector.store import changes, inbox, mirror, privacy, scores
 from connector.store.database import Database
@@ -213,10 +214,10 @@ class _Drain:
         moment = scoring_run.as_of_moment(portal.time_zone, None, now)
         run_id = steps.new_run_id(now)
         run = scores.start_run(session, self._portal_id, run_id, "event", moment.day, now, beside=touched)
-        scoring_run.score_customers(session, portal, run, moment, version, touched)
-        hints = scoring_run.hints_of(version, portal.language)
+        staging = scoring_run.score_customers(session, portal, run, moment, version, touched)
+        hints = hints_for(staging.versions, portal.language)
         planned = changes.make_plan(session, self._portal_id, run.run_id, hints, now, only=touched)
-        raised = raising.plan_news(session, portal, run, version, touched, now=now)
+        raised = raising.plan_news(session, portal, run, version, touched, now=now, beside=staging.versions[1:])
         if not planned and not raised:
             _drop(session, run)
             return None

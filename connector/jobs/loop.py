@@ -79,10 +79,11 @@ def run_portal(
     progress: Progress = silent,
 ) -> Report:
     """The whole loop. Raises `WrongUse` before anything is sent when the words make no sense."""
-    scoring_run.check_method(method)
     started = datetime.now(UTC)
     with service.database.session() as session:
-        scoring_run.as_of_moment(portals.working_portal(session, name).time_zone, as_of, started)
+        portal = portals.working_portal(session, name)
+        scoring_run.check_method_of(session, portal, method)
+        scoring_run.as_of_moment(portal.time_zone, as_of, started)
     with working_on(service, name) as (portal, opened):
         report = Report(portal.name, new_run_id(started), dry_run=dry_run)
         adapter = opened.adapter
@@ -115,10 +116,10 @@ def score_portal(
     service: Service, name: str, *, as_of: date | None = None, method: str | None = None, dry_run: bool = False
 ) -> Report:
     """Score from the mirror; sends nothing."""
-    scoring_run.check_method(method)
     started = datetime.now(UTC)
     with service.database.session() as session:
         portal = portals.working_portal(session, name)
+        scoring_run.check_method_of(session, portal, method)
         scoring_run.as_of_moment(portal.time_zone, as_of, started)
     with portal_lock(service.database, portal.portal_id):
         report = Report(portal.name, new_run_id(started), dry_run=dry_run)
@@ -135,9 +136,9 @@ def score_portal(
 
 def fit_method(service: Service, name: str, *, as_of: date | None, method: str | None) -> dict[str, Any]:
     """The thresholds a fit on the mirror would give now; publishes nothing."""
-    scoring_run.check_method(method)
     with service.database.rehearsal() as session:
         portal = portals.portal_named(session, name)
+        scoring_run.check_method_of(session, portal, method)
         moment = scoring_run.as_of_moment(portal.time_zone, as_of, datetime.now(UTC))
         chosen, fitted, customers = scoring_run.fit_portal(session, portal, moment, method)
     return {

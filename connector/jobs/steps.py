@@ -6,7 +6,7 @@ Scores, plan and tasks are decided in one transaction; what follows are repeatab
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
@@ -20,12 +20,13 @@ from connector.errors import WrongUse
 from connector.jobs import card_fields
 from connector.jobs.retention import KEEP_CHANGES_DAYS
 from connector.scores import run as scoring_run
+from connector.scores.staging import hints_for, versions_out, versions_written
 from connector.sla import raising
 from connector.store import audit, changes, delivery, letters, mirror, portals, scores, tasks
 from connector.store.models import Portal, RunRow
 from connector.wiring import Service
 from connector.writeback.apply import apply_plan, check_plan
-from scoring.methods import Method, MethodVersion, load_method, method_names
+from scoring.methods import Method, MethodVersion
 
 PREVIEW_CARDS = 20
 
@@ -93,15 +94,15 @@ def seconds_since(moment: datetime) -> float:
 def method_for(service: Service, portal: Portal, name: str | None) -> Method:
     """The method whose segments the fields must offer."""
     with service.database.session() as session:
-        if name is None and (version := scoring_run.current_version(session, portal)) is not None:
-            return version.method
-    return load_method(name or str(portal.settings.get("method", method_names()[0])))
+        return scoring_run.method_wanted(session, portal, name)[0]
 
 
 def fields_for(service: Service, portal: Portal, adapter: Adapter, method_name: str | None) -> FieldMap:
     """Where the portal's fields are; made sure of in the CRM unless that was done within the day."""
     method = method_for(service, portal, method_name)
-    ready = card_fields.fields_ready(portal, method)
+    with service.database.session() as session:
+        beside = [version.method for version in versions_out(session, portal)]
+    ready = card_fields.fields_ready(portal, method, *beside)
     return ready or card_fields.ensure_fields(service.database, portal, adapter, method)
 
 
@@ -130,8 +131,8 @@ class Steps:
         with self._database.session() as session:
             portal, run, scored = self._score(session, portal_id, as_of, method, kind)
             if plan:
-                self._plan(session, portal, scored.version, force=force)
-                raising.plan_tasks(session, portal, run, scored.version, now=self._now)
+                self._plan(session, portal, scored.versions, force=force)
+                self._raise(session, portal, run, scored.versions)
             return scored.version
 
     def decide_open(self, session: Session, portal_id: int) -> MethodVersion:
@@ -141,8 +142,8 @@ class Steps:
         moment = scoring_run.as_of_moment(portal.time_zone, None, self._now)
         run.as_of = moment.day
         scored = self._scored(session, portal, run, moment, None)
-        self._plan(session, portal, scored.version, force=False)
-        raising.plan_tasks(session, portal, run, scored.version, now=self._now)
+        self._plan(session, portal, scored.versions, force=False)
+        self._raise(session, portal, run, scored.versions)
         return scored.version
 
     def preview(self, portal_id: int, adapter: Adapter | None, as_of: date | None, method: str | None) -> None:
@@ -150,8 +151,8 @@ class Steps:
         with self._database.rehearsal() as session:
             portal, run, scored = self._score(session, portal_id, as_of, method, "dry-run")
             if adapter is not None:
-                self._report.plan = self._plan_view(session, portal, adapter, scored.version)
-                self._report.plan["tasks"] = raising.plan_tasks(session, portal, run, scored.version, now=self._now)
+                self._report.plan = self._plan_view(session, portal, adapter, scored.versions)
+                self._report.plan["tasks"] = self._raise(session, portal, run, scored.versions)
 
     def last_scores(self, portal_id: int) -> MethodVersion:
         """The version of the last scores; raises `WrongUse` when nothing was scored yet."""
@@ -171,28 +172,29 @@ class Steps:
     def preview_last(self, portal_id: int, adapter: Adapter, version: MethodVersion) -> None:
         """The plan that the last scores would make."""
         with self._database.session() as session:
-            self._report.plan = self._plan_view(session, session.get_one(Portal, portal_id), adapter, version)
+            portal = session.get_one(Portal, portal_id)
+            self._report.plan = self._plan_view(session, portal, adapter, versions_written(session, portal, version))
 
     def plan_last(self, portal_id: int, version: MethodVersion, *, force: bool) -> None:
         """Store the plan of the last scores."""
         with self._database.session() as session:
             portal = session.get_one(Portal, portal_id)
             self._start(session, portal, "writeback", version)
-            self._plan(session, portal, version, force=force)
+            self._plan(session, portal, versions_written(session, portal, version), force=force)
 
     def plan_tasks(self, portal_id: int, version: MethodVersion) -> None:
         """Store the tasks that are due."""
         with self._database.session() as session:
             portal = session.get_one(Portal, portal_id)
             run = self._start(session, portal, "tasks", version)
-            raising.plan_tasks(session, portal, run, version, now=self._now)
+            self._raise(session, portal, run, versions_written(session, portal, version))
 
     def preview_tasks(self, portal_id: int, version: MethodVersion) -> int:
         """How many tasks would be created."""
         with self._database.rehearsal() as session:
             portal = session.get_one(Portal, portal_id)
             run = self._start(session, portal, "dry-run", version)
-            return raising.plan_tasks(session, portal, run, version, now=self._now)
+            return self._raise(session, portal, run, versions_written(session, portal, version))
 
     def write(self, portal_id: int, adapter: Adapter, fields: FieldMap, *, deadline: Deadline = NEVER) -> bool:
         """Send the stored plan; returns whether all of it was sent before the deadline."""
@@ -277,15 +279,20 @@ class Steps:
         report.orders = mirror.count_orders(session, portal.portal_id)
         return scored
 
-    def _plan(self, session: Session, portal: Portal, version: MethodVersion, *, force: bool) -> None:
-        hints = scoring_run.hints_of(version, portal.language)
+    def _raise(self, session: Session, portal: Portal, run: RunRow, versions: Sequence[MethodVersion]) -> int:
+        return raising.plan_tasks(session, portal, run, versions[0], now=self._now, beside=versions[1:])
+
+    def _plan(self, session: Session, portal: Portal, versions: Sequence[MethodVersion], *, force: bool) -> None:
+        hints = hints_for(versions, portal.language)
         planned = changes.make_plan(session, portal.portal_id, self._report.run_id, hints, self._now)
         check_plan(portal, changes.stored_size(session, portal.portal_id, self._report.run_id), force=force)
         self._report.unchanged = changes.scored_living(session, portal.portal_id) - planned
         self._progress("cards", 0, planned)
 
-    def _plan_view(self, session: Session, portal: Portal, adapter: Adapter, version: MethodVersion) -> dict[str, Any]:
-        hints = scoring_run.hints_of(version, portal.language)
+    def _plan_view(
+        self, session: Session, portal: Portal, adapter: Adapter, versions: Sequence[MethodVersion]
+    ) -> dict[str, Any]:
+        hints = hints_for(versions, portal.language)
         size = changes.plan_size(session, portal.portal_id, hints)
         can = adapter.capabilities
         requests = sum(-(-count // can.write_batch) for count in (size.contacts, size.companies))
@@ -299,7 +306,7 @@ class Steps:
             "requests": requests,
             "minutes_of_quota": round(requests / can.requests_per_second / 60, 2),
             "new_fields": [
-                asdict(step) for step in card_fields.plan_fields(self._database, portal, adapter, version.method)
+                asdict(step) for step in card_fields.plan_fields(self._database, portal, adapter, versions[0].method)
             ],
             "sample": [
                 {"customer": str(ref), "change": {key: [before.get(key), value] for key, value in values.items()}}

@@ -44,8 +44,8 @@ __all__ = [
 class Scored:
     """What a score run found. `published` is true when this run published the method; `weak` says why the fit is.
 
-    `others` are versions that scored some customers; the `version` scored the rest. `held` counts customers whom the
-    method's rules of stability keep in their segment.
+    `versions` are all that scored somebody, `version` first. `held` counts customers whom the method's rules of
+    stability keep in their segment.
     """
 
     version: MethodVersion
@@ -54,8 +54,8 @@ class Scored:
     scored: int
     moved: int
     segments: dict[str, int]
-    others: tuple[MethodVersion, ...] = ()
-    held: int = 0
+    versions: tuple[MethodVersion, ...]
+    held: int
 
 
 def check_method(name: str | None) -> None:
@@ -100,7 +100,7 @@ def score_portal(session: Session, portal: Portal, run: RunRow, moment: Moment, 
     if staging.shadow is not None:
         _shadow(session, portal, moment, staging.shadow, whole.counted(staging.shadow.method))
     held = 0 if found.held is None else int(np.count_nonzero(found.held >= 0))
-    return Scored(version, published, weak, scored, moved, _sizes(found), staging.others, held)
+    return Scored(version, published, weak, scored, moved, _sizes(found), staging.versions, held)
 
 
 def score_customers(

@@ -26,9 +26,9 @@ class Staging:
     shadow: MethodVersion | None = None
 
     @property
-    def others(self) -> tuple[MethodVersion, ...]:
-        """Versions beside the one in force whose scores stand on cards."""
-        return () if self.some is None else (self.some,)
+    def versions(self) -> tuple[MethodVersion, ...]:
+        """The versions whose scores stand on cards, the one in force first."""
+        return (self.live,) if self.some is None else (self.live, self.some)
 
     def chosen(
         self, session: Session, portal_id: int, numbers: NDArray[np.int64], *, few: bool = False
@@ -73,18 +73,23 @@ def versions_out(session: Session, portal: Portal) -> list[MethodVersion]:
     return [methods.opened(row) for row in rows if row is not None]
 
 
-def hints_in_force(session: Session, portal: Portal, live: MethodVersion) -> Mapping[str, str]:
+def versions_written(session: Session, portal: Portal, live: MethodVersion) -> list[MethodVersion]:
+    """Versions by which stored scores may be: the one in force, then all others that were ever published."""
+    rows = [row for row in methods.rows_of(session, portal.portal_id) if row.published_at is not None]
+    return [live, *(methods.opened(row) for row in rows if row.label != live.label)]
+
+
+def hints_for(versions: Sequence[MethodVersion], language: str) -> Mapping[str, str]:
     """Segment → hint for the card, in the portal's language.
 
-    Where several versions were published each has its own, under `label:segment`, because cards may hold either.
+    Where cards may hold scores by several versions each has its own, under `label:segment`.
     """
-    rows = [row for row in methods.rows_of(session, portal.portal_id) if row.published_at is not None]
-    if len(rows) < 2:
-        return hints_of(live, portal.language)
+    if len(versions) == 1:
+        return hints_of(versions[0], language)
     return {
-        f"{row.label}:{segment}": text
-        for row in rows
-        for segment, text in hints_of(methods.opened(row), portal.language).items()
+        f"{version.label}:{segment}": text
+        for version in versions
+        for segment, text in hints_of(version, language).items()
     }
 
 

@@ -47,8 +47,18 @@ class Raised:
     finished: bool = True
 
 
-def plan_tasks(session: Session, portal: Portal, run: RunRow, version: MethodVersion, *, now: datetime) -> int:
+def plan_tasks(
+    session: Session,
+    portal: Portal,
+    run: RunRow,
+    version: MethodVersion,
+    *,
+    now: datetime,
+    beside: Sequence[MethodVersion] = (),
+) -> int:
     """Plan the tasks of a run and mark its moves as handled. Returns how many tasks are new.
+
+    `version` is the one in force; customers may have been scored by those `beside` it.
 
     Raises `WrongUse` for a portal setting that makes no sense.
     """
@@ -56,7 +66,7 @@ def plan_tasks(session: Session, portal: Portal, run: RunRow, version: MethodVer
     wanted, calendar = _rules(portal, version)
     budgeted = [rule.rule for rule in wanted.playbook.cadences]
     followups = plan_followups(
-        _states(session, portal.portal_id, version, moves),
+        _states(session, portal.portal_id, (version, *beside), moves),
         _past(session, portal.portal_id, run.as_of, _day_start(portal, now), budgeted),
         _people(session, portal),
         calendar,
@@ -70,7 +80,14 @@ def plan_tasks(session: Session, portal: Portal, run: RunRow, version: MethodVer
 
 
 def plan_news(
-    session: Session, portal: Portal, run: RunRow, version: MethodVersion, customers: Sequence[int], *, now: datetime
+    session: Session,
+    portal: Portal,
+    run: RunRow,
+    version: MethodVersion,
+    customers: Sequence[int],
+    *,
+    now: datetime,
+    beside: Sequence[MethodVersion] = (),
 ) -> int:
     """Plan the tasks that the moves of some customers ask for; cadences wait for the next whole run."""
     moves = tasks.unhandled_moves(session, portal.portal_id, customers)
@@ -78,7 +95,7 @@ def plan_news(
         return 0
     wanted, calendar = _rules(portal, version)
     followups = plan_followups(
-        _states(session, portal.portal_id, version, moves, [move.customer for move in moves]),
+        _states(session, portal.portal_id, (version, *beside), moves, [move.customer for move in moves]),
         PastTasks(),
         _people(session, portal),
         calendar,
@@ -152,12 +169,12 @@ def create_tasks(
 def _states(
     session: Session,
     portal_id: int,
-    version: MethodVersion,
+    versions: Sequence[MethodVersion],
     moves: Sequence[MoveRow],
     only: Sequence[int] | None = None,
 ) -> Iterator[CustomerState]:
     """Every scored, living customer as the playbook sees it, or those named."""
-    work = {segment.value: WorkClass(segment.work) for segment in version.method.segments}
+    work = _WorkClasses(versions)
     moved = {move.customer: move for move in moves if move.kind == "segment"}
     opened = {move.customer: move for move in moves if move.kind == "upsell"}
     for score in scores.living_scores(session, portal_id, only):
@@ -167,8 +184,8 @@ def _states(
             ref=score.ref,
             manager_id=score.manager_id,
             segment=score.segment,
-            work_class=work[score.segment],
-            previous_work_class=work.get(move.was) if move else None,
+            work_class=work.of(score.method, score.segment),
+            previous_work_class=work.of_old(move.method, move.was) if move else None,
             move_key=move.run_id if move else None,
             upsell=score.upsell,
             upsell_turned_on_key=window.run_id if window else None,
@@ -178,6 +195,26 @@ def _states(
             quality=score.quality,
             churn_risk=score.churn_risk,
         )
+
+
+class _WorkClasses:
+    """The class of work of each version's segments; a version that is not named here is read as one that is."""
+
+    def __init__(self, versions: Sequence[MethodVersion]) -> None:
+        self._exact = {
+            (version.label, segment.value): WorkClass(segment.work)
+            for version in versions
+            for segment in version.method.segments
+        }
+        self._any = {segment: work for (_, segment), work in reversed(self._exact.items())}
+
+    def of(self, label: str, segment: str) -> WorkClass:
+        """Of a segment that somebody is in."""
+        return self._exact.get((label, segment)) or self._any[segment]
+
+    def of_old(self, label: str, segment: str) -> WorkClass | None:
+        """Of a segment that somebody was in, perhaps by a version that had others."""
+        return self._exact.get((label, segment)) or self._any.get(segment)
 
 
 def _past(session: Session, portal_id: int, on: date, since: datetime, budgeted: Sequence[str]) -> PastTasks:

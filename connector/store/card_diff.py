@@ -6,6 +6,7 @@ JSON is built for the others only.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 
 _WANTED: Mapping[str, tuple[str, str]] = {
@@ -26,6 +27,15 @@ _NUMBERS = ("r", "f", "quality")
 """Compared as JSON, for which 5 and 5.0 are the same; the others as `card ->> field`."""
 STAMP = "updated_at"
 """Goes along with a difference, and is none by itself."""
+
+
+def hint_records(hints: Mapping[str, str]) -> str:
+    """Texts by segment, or by `label:segment` where versions have their own, as JSON for the parameter `hints`."""
+    records = []
+    for key, hint in hints.items():
+        label, _, segment = key.rpartition(":")
+        records.append({"method": label or None, "segment": segment, "hint": hint})
+    return json.dumps(records)
 
 
 def _differs(key: str) -> str:
@@ -56,10 +66,11 @@ _BEFORE = _json([*(_member_that_differs(key, _held(key)) for key in _WANTED), _m
 PAIRS = f"""
 FROM scores s
 JOIN customers c ON c.portal_id = :portal AND c.number = s.customer AND c.seen AND NOT c.gone AND c.is_buyer
-LEFT JOIN jsonb_each_text(CAST(:hints AS jsonb)) h(segment, hint) ON h.segment = s.segment
+LEFT JOIN jsonb_to_recordset(CAST(:hints AS jsonb)) h(method text, segment text, hint text)
+  ON h.segment = s.segment AND coalesce(h.method, s.method) = s.method
 WHERE s.portal_id = :portal AND ({" OR ".join(map(_differs, _WANTED))})
 """
-"""Scores `s` with the cards `c` that differ from them. Parameters: portal, hints (JSON: segment → text)."""
+"""Scores `s` with the cards `c` that differ from them. Parameters: portal, hints (see `hint_records`)."""
 
 COUNTED = f"""
 SELECT count(*),

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from adapters.contract import Outcome, OwnWrites
 from adapters.records import CustomerKind, CustomerRef, ScoreChange
 from connector.store import letters
-from connector.store.card_diff import COUNTED, DIFFERENCES
+from connector.store.card_diff import COUNTED, DIFFERENCES, hint_records
 from connector.store.card_values import from_json, to_json
 from connector.store.copying import copy_into_temp
 from connector.store.models import ChangeRow, CustomerRow, RunRow
@@ -56,10 +56,10 @@ def make_plan(
 ) -> int:
     """Store the plan of a run: every scored, living card that holds other values. Returns the number of cards.
 
-    `hints` maps segments to the text for the card; `stamp` is the `updated_at` that changed cards get. `only` names
-    the customers to look at; None looks at all.
+    `hints` maps segments, or `label:segment`, to the text for the card; `stamp` is the `updated_at` that changed cards
+    get. `only` names the customers to look at; None looks at all.
     """
-    keys: dict[str, Any] = {"portal": portal_id, "run": run_id, "hints": json.dumps(dict(hints)), **_stamp(stamp)}
+    keys: dict[str, Any] = {"portal": portal_id, "run": run_id, "hints": hint_records(hints), **_stamp(stamp)}
     these = ""
     if only is not None:
         these, keys["only"] = " WHERE d.customer = ANY(:only)", list(only)
@@ -75,7 +75,7 @@ def preview(
     session: Session, portal_id: int, hints: Mapping[str, str], limit: int, *, only: Sequence[int] | None = None
 ) -> list[tuple[CustomerRef, dict[str, Any], dict[str, Any]]]:
     """The first cards of the plan that would be made now: (customer, values, before); `only` as for the plan."""
-    keys: dict[str, Any] = {"portal": portal_id, "hints": json.dumps(dict(hints)), "limit": limit}
+    keys: dict[str, Any] = {"portal": portal_id, "hints": hint_records(hints), "limit": limit}
     these = ""
     if only is not None:
         these, keys["only"] = " WHERE d.customer = ANY(:only)", list(only)
@@ -92,7 +92,7 @@ def preview(
 
 def plan_size(session: Session, portal_id: int, hints: Mapping[str, str]) -> PlanSize:
     """The size of the plan that would be made now."""
-    row = session.execute(text(COUNTED), {"portal": portal_id, "hints": json.dumps(dict(hints))}).one()
+    row = session.execute(text(COUNTED), {"portal": portal_id, "hints": hint_records(hints)}).one()
     return _sized(session, portal_id, row)
 
 
@@ -164,7 +164,7 @@ def settle(
 
     What was refused waits among the dead letters until a later run has it accepted.
     """
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         (
             item.customer,
             "written" if outcome.ok else "refused",
@@ -184,7 +184,7 @@ def settle_invalid(
     session: Session, portal_id: int, run_id: str, faults: Mapping[int, tuple[str | None, str]], now: datetime
 ) -> None:
     """The final word on changes that we do not send: customer → (field, reason). They wait among the dead letters."""
-    rows = [(customer, "invalid", field, reason, None, {}) for customer, (field, reason) in faults.items()]
+    rows: list[tuple[Any, ...]] = [(customer, "invalid", field, reason, None, {}) for customer, (field, reason) in faults.items()]
     _settle(session, portal_id, run_id, rows, now)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Self
 
@@ -109,6 +110,11 @@ def load_method(name: str) -> Method:
     """A method that ships, by name. Raises `UnknownMethod`, which lists those there are."""
     if name not in SHIPPED:
         raise UnknownMethod(name, SHIPPED)
+    return _shipped(name)
+
+
+@cache
+def _shipped(name: str) -> Method:
     text = files("scoring").joinpath("tables", f"{name}.toml").read_text(encoding="utf-8")
     return parse_method(parse_toml(text))
 

@@ -20,7 +20,7 @@ from scoring.schemes import Grid, Rule, claims, settle
 
 LONGEST_WINDOW = 36_500
 MOST_SEGMENTS = 100
-_KEYS = (
+KEYS = (
     *("name", "bins", "window", "direction", "upsell", "derived", "limits", "scales", "precedence", "segments"),
     *("filters", *stability.KEYS, "churn", *terms.KEYS),
 )
@@ -42,7 +42,7 @@ class Draft:
 def parse_method(spec: Mapping[str, Any]) -> Method:
     """A method from a parsed file. Raises `SegmentGap` for a table that is no partition, else `BadMethod`."""
     file = Entry(spec)
-    file.only(_KEYS)
+    file.only(KEYS)
     if file.need("direction", repr(DIRECTION)) != DIRECTION:
         file.refuse("direction", f"must be {DIRECTION!r}: the best score is the highest")
     bins = file.whole("bins", TWO_BINS, MAX_BINS)

@@ -3,13 +3,15 @@
 from datetime import date
 from decimal import Decimal
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
 from scoring.axes import Scale
 from scoring.errors import BadMethod, SegmentGap
-from scoring.files import read_method
+from scoring.files import read_method, read_spec
 from scoring.methods import MethodVersion, load_method, method_names, parse_method
+from scoring.parsing import KEYS
 from scoring.scales import Thresholds
 from scoring.stability import Margin
 
@@ -212,6 +214,17 @@ def test_what_is_no_method_file_is_refused_by_name(tmp_path, content, message):
 def test_missing_file_is_refused_by_name(tmp_path):
     with pytest.raises(BadMethod, match=r"^none\.toml: cannot be read: No such file"):
         read_method(tmp_path / "none.toml")
+
+
+def test_example_of_the_reference_is_read_and_shows_every_key(tmp_path):
+    reference = (Path(__file__).parents[2] / "docs" / "scoring-methods.md").read_text(encoding="utf-8")
+    example = reference.split("```toml\n")[1].split("```")[0]
+    method = read_method(write(tmp_path, example))
+    assert {code: method.segment_of(code).value for code in ("333", "321", "222", "112")} == {
+        "333": "core", "321": "growing", "222": "fading", "112": "gone",
+    }  # fmt: skip
+    shown = read_spec(write(tmp_path, example))
+    assert set(KEYS) - set(shown) == {"limits", "precedence"}
 
 
 def test_markets_give_defaults_that_the_file_may_overrule():

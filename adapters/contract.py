@@ -332,6 +332,37 @@ class Hooks(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class CallAnswer:
+    """What a robot or a workflow action that waits is told.
+
+    `token` is the CRM's own of the call, `values` are the outputs by name, `text` is for the automation's log.
+    """
+
+    token: str = field(repr=False)
+    values: Mapping[str, str | int]
+    text: str
+
+
+class Automations(Protocol):
+    """Our part in the CRM's own automation and on its cards (`registry.automations_of`); not every CRM has one."""
+
+    def ensure(self, base_url: str, *, renew: bool) -> Mapping[str, str]:
+        """Have robots and tabs registered that call us under this address: what is missing is added.
+
+        Safe to repeat; sends no change where nothing is missing. `renew` describes anew what is there already, whose
+        address cannot be read. Returns, by what was looked at, empty text or why the portal does not take it.
+        """
+        ...
+
+    def answer(self, answers: Sequence[CallAnswer]) -> list[Outcome]:
+        """Tell waiting calls what came of them: one outcome each, in order; a call that is over is refused.
+
+        An answer given twice is refused the second time, and does no harm.
+        """
+        ...
+
+
 class Adapter(Source, Sink, Hooks, Protocol):
     """A CRM, whole."""
 

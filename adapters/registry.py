@@ -8,9 +8,10 @@ from datetime import timedelta
 from adapters.amocrm import auth as amocrm_auth
 from adapters.amocrm.adapter import AmoCRM
 from adapters.bitrix24 import auth as bitrix24_auth
+from adapters.bitrix24 import visitor as bitrix24_visitor
 from adapters.bitrix24.adapter import Bitrix24
 from adapters.budget import States
-from adapters.contract import Adapter, PortalAccess
+from adapters.contract import Adapter, Automations, PortalAccess
 from adapters.hubspot import auth as hubspot_auth
 from adapters.hubspot.adapter import HubSpot
 from adapters.oauth import Courier, Grant, KeptTokens, OAuthApp, TokenKeeper
@@ -29,6 +30,11 @@ OPENERS: Mapping[CRM, Opener] = {
 def open_portal(access: PortalAccess, transport: Transport, states: States) -> Adapter:
     """The adapter of one portal. Sends nothing yet."""
     return OPENERS[access.crm](access, transport, states)
+
+
+def automations_of(adapter: Adapter) -> Automations | None:
+    """The portal's robots, actions and tabs; None where we have none that are told through the API (amoCRM)."""
+    return adapter.automations if isinstance(adapter, Bitrix24 | HubSpot) else None
 
 
 def access_from_input(crm: CRM, *, url: str, token: str) -> PortalAccess:
@@ -64,6 +70,8 @@ bitrix24_read_page = bitrix24_auth.read_page
 bitrix24_read_event = bitrix24_auth.read_event
 bitrix24_prove = bitrix24_auth.prove
 bitrix24_is_admin = bitrix24_auth.is_admin
+bitrix24_may_read = bitrix24_visitor.may_read
+BITRIX24_TABS = bitrix24_visitor.TABS
 Bitrix24Opened = bitrix24_auth.Opened
 Bitrix24Proof = bitrix24_auth.Proof
 

@@ -15,7 +15,7 @@ from flask import Flask, Response, g, jsonify, make_response, render_template
 from sqlalchemy import exc
 from werkzeug.exceptions import HTTPException
 
-from connector.api import bitrix24_page, doors, install
+from connector.api import actions, bitrix24_page, cards, doors, install, robots
 from connector.api.background import Background, in_thread
 from connector.api.hooks import Arrivals, StoredSecrets
 from connector.api.lazily import ServiceWhenNeeded
@@ -103,13 +103,15 @@ def create_app(
 def _add_routes_of_crms(
     app: Flask, service: ServiceWhenNeeded, clock: Callable[[], datetime], background: Background
 ) -> None:
-    """What CRMs call: installing and leaving, and webhooks. Each proves who calls; none has a page of ours."""
+    """What CRMs call. Each proves who calls; none has a page of ours."""
     public_url = service.config.public_url
     app.register_blueprint(install.create_blueprint(service, background=background))
     app.register_blueprint(bitrix24_page.create_blueprint(service))
-    app.register_blueprint(
-        blueprint.create_blueprint(Arrivals(service), StoredSecrets(service), clock, public_url=public_url)
-    )
+    arrivals = Arrivals(service)
+    app.register_blueprint(blueprint.create_blueprint(arrivals, StoredSecrets(service), clock, public_url=public_url))
+    app.register_blueprint(robots.create_blueprint(service, arrivals))
+    app.register_blueprint(actions.create_blueprint(service, arrivals))
+    app.register_blueprint(cards.create_blueprint(service))
 
 
 def _add_headers(app: Flask) -> None:

@@ -17,10 +17,10 @@ class Heard:
     headers: Mapping[str, str] | None = None
 
 
-def get(url: str, query: Mapping[str, str], timeout_s: float) -> Heard:
+def get(url: str, query: Mapping[str, str], timeout_s: float, headers: Mapping[str, str] | None = None) -> Heard:
     """GET with a query, redirects not followed."""
     joint = "&" if urlsplit(url).query else "?"
-    return _send("GET", f"{url}{joint}{urlencode(query)}", b"", {}, timeout_s)
+    return _send("GET", f"{url}{joint}{urlencode(query)}", b"", headers or {}, timeout_s)
 
 
 def post_form(url: str, form: Mapping[str, str], timeout_s: float) -> Heard:

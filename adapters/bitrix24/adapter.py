@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from adapters.batches import chunks
 from adapters.bitrix24 import events, schemas
+from adapters.bitrix24.automations import Bitrix24Automations
 from adapters.bitrix24.client import (
     COMMANDS,
     DRAIN_PER_S,
@@ -149,6 +150,11 @@ class Bitrix24:
         self._provision = Provision(self._client)
         self._scores = Scores(self._client, self._card)
         self._tasks = Tasks(self._client)
+
+    @property
+    def automations(self) -> Bitrix24Automations:
+        """Robots and tabs; only an app may have them."""
+        return Bitrix24Automations(self._client)
 
     @property
     def capabilities(self) -> Capabilities:

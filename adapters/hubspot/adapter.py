@@ -39,6 +39,7 @@ from adapters.errors import (
     Unsupported,
 )
 from adapters.hubspot import schemas
+from adapters.hubspot.automations import HubSpotAutomations
 from adapters.hubspot.client import (
     BATCH,
     COMPANIES,
@@ -93,6 +94,11 @@ class HubSpot:
         self._tasks = Tasks(self._client)
         self._account: PortalInfo | None = None
         self._stages: Stages | None = None
+
+    @property
+    def automations(self) -> HubSpotAutomations:
+        """Answers to workflow actions; the actions themselves and the card are in the app's files."""
+        return HubSpotAutomations(self._client)
 
     @property
     def capabilities(self) -> Capabilities:

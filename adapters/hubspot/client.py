@@ -205,6 +205,13 @@ class Client:
             waiting = [(end, list(part)) for end, inputs in rest.items() for part in chunks(inputs, ASSOCIATION_BATCH)]
         return found
 
+    # --- workflow actions --------------------------------------------------------------------------------------
+
+    def complete(self, inputs: Sequence[Json]) -> None:
+        """End calls of workflow actions that wait; all of them or none."""
+        path = f"/automation/actions/callbacks/{API_VERSION}/complete"
+        self._transport.send(Call("POST", path, json={"inputs": list(inputs)}, label="callbacks complete"), self)
+
     # --- property definitions ----------------------------------------------------------------------------------
 
     def properties(self, kind: str) -> list[Json]:

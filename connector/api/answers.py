@@ -78,7 +78,7 @@ def page(
     )
     answer = make_response(body, status)
     answer.headers["Cache-Control"] = "no-store"
-    answer.headers["Content-Security-Policy"] = _policy(framed_by)
+    answer.headers["Content-Security-Policy"] = policy(framed_by)
     if not framed_by:
         answer.headers["X-Frame-Options"] = "DENY"
     if status == 503:
@@ -95,7 +95,7 @@ def plain(status: int, text: str, **headers: Any) -> Response:
     return answer
 
 
-def _policy(framed_by: str) -> str:
+def policy(framed_by: str) -> str:
     """Scripts of ours and, in a portal's frame, Bitrix24's library of its frames."""
     ancestors = f"'self' {framed_by}" if framed_by else "'none'"
     scripts = f"'self' {_BX24}" if framed_by else "'self'"

@@ -65,7 +65,7 @@ class _Page:
             form = _form()
         except ValueError as error:
             return page(400, "refused", reason=str(error))
-        g.framed_by = _claimed_origin(self._service.config)
+        g.framed_by = claimed_origin(self._service.config)
         app_of(self._service.config, CRM.BITRIX24)
         if "event" in form:
             return self._event(self._service(), form)
@@ -158,7 +158,7 @@ def _origin(base_url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _claimed_origin(config: Config) -> str:
+def claimed_origin(config: Config) -> str:
     """The portal that says it shows the page, if it is one of Bitrix24's: what went wrong may be read in its frame."""
     hosts, domain = HostPolicy(config.allowed_crm_hosts), request.args.get("DOMAIN", "").lower()
     for origin in (f"https://{domain}", f"http://{domain}"):

@@ -16,7 +16,8 @@ other refusals              given up until asked for anew: trying again would en
 anything else               a few more tries, then given up, and its job stays in the queue as failed
 ==========================  ==========================================================================
 
-Drains are never given up: what is in the inbox was promised. They are only tried more seldom.
+Drains and answers are never given up: what is in the inbox was promised, and a workflow waits. They are only tried
+more seldom.
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ from connector import logs
 from connector.deadline import Deadline
 from connector.errors import ConnectorError, DatabaseAway, Interruption, PortalBusy, PortalPaused, WrongUse
 from connector.jobs import installing, leaving, running, subscribing, telling, watch
+from connector.jobs.answering import answer_portal
 from connector.jobs.drain import drain_portal
 from connector.jobs.loop import working_on
 from connector.jobs.retention import forget
-from connector.jobs.schedule import DRAIN, FULL, INSTALLS, KINDS, PULL, RETENTION, RUN, SETUP, TOKENS, WATCH
+from connector.jobs.schedule import ANSWERS, DRAIN, FULL, INSTALLS, KINDS, PULL, RETENTION, RUN, SETUP, TOKENS, WATCH
 from connector.jobs.steps import silent
 from connector.store import audit, jobs, portals, work
 from connector.store.jobs import SERVICE
@@ -102,7 +104,7 @@ def decide(name: str, error: Exception, failures: int) -> Decision:
     for kind, rule in _RULES:
         if isinstance(error, kind):
             return rule(error, failures)
-    if name == DRAIN:
+    if name in {DRAIN, ANSWERS}:
         return Decision(_backoff(failures + 3), is_poison=failures == _TRIES)
     if isinstance(error, _REFUSALS):
         return Decision(None)
@@ -203,6 +205,10 @@ def _drain(service: Service, portal_id: int, deadline: Deadline) -> str | None:
     return None if drain_portal(service, portal_id, deadline).finished else _OPEN
 
 
+def _answers(service: Service, portal_id: int, deadline: Deadline) -> str | None:
+    return None if answer_portal(service, portal_id, deadline) else _OPEN
+
+
 def _tokens(service: Service, _: int, deadline: Deadline) -> str | None:
     """Renew the grants of portals that nobody works on, so that they do not run out; one that is lost is paused."""
     with service.database.session() as session:
@@ -223,7 +229,7 @@ def _tokens(service: Service, _: int, deadline: Deadline) -> str | None:
 
 
 def _setup(service: Service, portal_id: int, _: Deadline) -> str | None:
-    """Fields and webhooks, which people and vendors take away again."""
+    """Fields, webhooks, robots and tabs, which people and vendors take away again."""
     subscribing.set_up(service, portal_id)
     return None
 
@@ -254,6 +260,7 @@ WORKS: Mapping[str, Work] = {
     PULL: _pull(PULL),
     FULL: _pull(FULL),
     DRAIN: _drain,
+    ANSWERS: _answers,
     SETUP: _setup,
     INSTALLS: _installs,
     TOKENS: _tokens,

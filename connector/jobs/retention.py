@@ -1,4 +1,4 @@
-"""What is kept for how long, and forgetting it: changes, ended jobs, inboxes of portals that left, requests, alerts."""
+"""What is kept for how long, and forgetting it: changes, jobs, calls, inboxes of those that left, requests, alerts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from connector.deadline import NEVER, Deadline
-from connector.store import alerts, changes, delivery, inbox, jobs, requests
+from connector.store import alerts, calls, changes, delivery, inbox, jobs, requests
 from connector.store.database import Database
 from connector.store.models import Portal
 
@@ -35,4 +35,5 @@ def forget(database: Database, now: datetime, deadline: Deadline = NEVER) -> boo
         kept = timedelta(days=int(portal.settings.get("keep_changes_days", KEEP_CHANGES_DAYS)))
         with database.session() as session:
             changes.forget_older(session, portal.portal_id, now - kept)
+            calls.forget_older(session, portal.portal_id, now - calls.KEPT_FOR)
     return True

@@ -22,7 +22,7 @@ from connector.store.database import Database
 from connector.store.jobs import QUICK, SERVICE, SLOW
 from connector.store.models import Portal, WorkRow
 
-RUN, PULL, FULL, DRAIN, SETUP = "run", "pull", "full", "drain", "setup"
+RUN, PULL, FULL, DRAIN, SETUP, ANSWERS = "run", "pull", "full", "drain", "setup", "answers"
 TOKENS, RETENTION, WATCH, INSTALLS = "tokens", "retention", "watch", "installs"
 LATE = "schedule"
 DAILY, WEEKLY = "daily", "weekly"
@@ -122,6 +122,7 @@ KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
         Kind(DRAIN, QUICK, None, timedelta(minutes=10)),
+        Kind(ANSWERS, QUICK, None, timedelta(minutes=10)),
         Kind(PULL, SLOW, _pull_rhythm, timedelta(minutes=45)),
         Kind(RUN, SLOW, _run_rhythm, timedelta(minutes=45)),
         Kind(FULL, SLOW, _full_rhythm, timedelta(hours=2)),

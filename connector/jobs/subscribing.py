@@ -1,4 +1,4 @@
-"""First-time set-up of a portal, and the daily look whether it still stands: fields on the cards, webhooks.
+"""First-time set-up of a portal, and the daily look whether it still stands: fields, webhooks, robots and tabs.
 
 Vendors forget webhooks: Bitrix24 at every update of our app, amoCRM after a hundred bad answers. Everything here may
 be repeated, and sends no change where nothing is missing. A portal whose plan has no webhooks is no failure: its
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from adapters.contract import Adapter
 from adapters.errors import CRMError, Rejected, ScopeMissing, Unpaid, Unsupported
+from connector.jobs import automations
 from connector.jobs.loop import working_on
 from connector.jobs.steps import fields_for
 from connector.store import hooks, portals
@@ -35,12 +36,14 @@ class SetUp:
 
 
 def set_up(service: Service, portal_id: int) -> SetUp:
-    """Make sure of a portal's fields and webhooks. Raises `CRMError`, `Interruption` and `WrongUse`."""
+    """Make sure of a portal's fields, webhooks, robots and tabs. Raises `CRMError`, `Interruption` and `WrongUse`."""
     with service.database.session() as session:
         name = session.get_one(Portal, portal_id).name
     with working_on(service, name) as (portal, opened):
         fields = fields_for(service, portal, opened.adapter, None)
-        return SetUp(sum(len(refs) for refs in fields.fields.values()), subscribe(service, portal, opened.adapter))
+        webhooks = subscribe(service, portal, opened.adapter)
+        automations.ensure(service, portal, opened.adapter)
+        return SetUp(sum(len(refs) for refs in fields.fields.values()), webhooks)
 
 
 def subscribe(service: Service, portal: Portal, adapter: Adapter) -> str:

@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Mapping
 from datetime import datetime
 from hmac import compare_digest
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
 import orjson
@@ -25,6 +25,7 @@ from sandbox.web import Answer, Request, html_answer, json_answer
 
 _DAY_S = 86_400
 _HOOK_S = 3.0
+_WIDGET_S = 10.0
 
 
 class AmoOAuth:
@@ -75,6 +76,31 @@ class AmoOAuth:
         """A person removes the integration: all tokens die, and the hook is called if there is one."""
         self.grants.revoke_all()
         return get(hook_url, self.signed(), _HOOK_S) if hook_url else Heard(0)
+
+    def open_widget(self, url: str, *, host: str, token: str | None = None, **query: str) -> Heard:
+        """A person opens a card with our widget: `$authorizedAjax` from the account's page."""
+        headers = {"X-Auth-Token": token or self.widget_token(), "Origin": f"https://{host}"}
+        return get(url, query, _WIDGET_S, headers)
+
+    def widget_token(self, **claims: object) -> str:
+        """The one-time token that amoCRM makes for the widget's call (HS256, the integration's secret, 30 minutes)."""
+        now, redirect = int(self._clock.now().timestamp()), urlsplit(self.redirect_url or "")
+        told = {
+            "iss": f"https://{self.host or self._api_domain}",
+            "aud": f"{redirect.scheme}://{redirect.netloc}",
+            "jti": uuid4().hex,
+            "iat": now,
+            "nbf": now,
+            "exp": now + 1800,
+            "account_id": self._account.settings.id,
+            "subdomain": (self.host or self._api_domain).partition(".")[0],
+            "client_uuid": self.client_id,
+            "user_id": self._account.token_user_id,
+            "is_admin": True,
+            **claims,
+        }
+        signed = ".".join((_part(orjson.dumps({"typ": "JWT", "alg": "HS256"})), _part(orjson.dumps(told))))
+        return f"{signed}.{_part(hmac.digest(self.client_secret.encode(), signed.encode(), 'sha256'))}"
 
     def signed(self) -> dict[str, str]:
         """What the uninstall hook carries; it is the same every time."""

@@ -102,8 +102,8 @@ def _owner_link(row: Any) -> Iterable[tuple[str, int]]:
 class State:
     """The tables. `scopes` and `admin` are what the webhook and its user may do.
 
-    `handlers`, `robots` and `placements` are what the app has registered; `waiting_robots` are tokens of calls that wait
-    for an answer.
+    `handlers`, `robots` and `placements` are what the app has registered; `waiting_robots` are the tokens of calls
+    that wait for an answer.
     """
 
     zone: tzinfo

@@ -14,6 +14,7 @@ from sandbox.deliveries import Postman
 from sandbox.faults import Fault, Faults
 from sandbox.hubspot import routes, values
 from sandbox.hubspot.account import Account
+from sandbox.hubspot.automation import Automation
 from sandbox.hubspot.body import Call
 from sandbox.hubspot.cards import HubSpotCards
 from sandbox.hubspot.errors import Refused, missing_scopes, rate_limited
@@ -74,6 +75,7 @@ class HubSpotPortal:
         self.postman = Postman()
         about = (account.portal_id, account.app_id)
         self.letters = account.letters = Letters(account.clock, self.oauth, self.postman, *about)
+        self.automation = Automation(account.clock, self.oauth, *about)
         self._lock = RLock()
         api = as_wsgi(self._handle, self.log, account.clock)
         self.app: WSGIApplication = with_cards(api, HubSpotCards(self, self._lock))
@@ -170,7 +172,8 @@ class HubSpotPortal:
             scopes = self.scopes if bearer == self.token else self.oauth.scopes_of(bearer)
             if needed and scopes.isdisjoint(needed):
                 raise missing_scopes(needed)
-            return routes.answer(Call(self.account, request, self._app_author, self.faults, route.dated), route)
+            call = Call(self.account, request, self._app_author, self.faults, route.dated)
+            return routes.answer(call, route, self.automation)
         except Refused as refused:
             return self._error(refused)
 

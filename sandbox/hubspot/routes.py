@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sandbox.hubspot import settings_api
+from sandbox.hubspot.automation import Automation, complete
 from sandbox.hubspot.body import Call
 from sandbox.hubspot.errors import missing_resource
 from sandbox.hubspot.kinds import BY_NAME
@@ -28,6 +29,7 @@ DATED = {
     ("crm", "limits"): "limits",
     ("account-info",): "account-info",
     ("settings", "currencies"): "currencies",
+    ("automation", "actions", "callbacks"): "callbacks",
 }
 OLD = {
     ("crm", "v3", "objects"): "objects",
@@ -59,7 +61,7 @@ class Route:
 def find_route(path: str) -> Route:
     """Raises 404."""
     parts = tuple(path.strip("/").split("/"))
-    for place, part in enumerate(parts[:3]):
+    for place, part in enumerate(parts[:4]):
         if part in VERSIONS and parts[:place] in DATED:
             return Route(DATED[parts[:place]], parts[place + 1 :], dated=True)
     for length in (3, 2):
@@ -75,6 +77,8 @@ def needed_scopes(route: Route, method: str) -> tuple[str, ...]:
     verb = "read" if reading else "write"
     if route.family == "owners":
         return ("crm.objects.owners.read", "automation")
+    if route.family == "callbacks":
+        return ("automation",)
     if kind is None:
         return ()
     words = kind.scope or kind.plural
@@ -84,8 +88,10 @@ def needed_scopes(route: Route, method: str) -> tuple[str, ...]:
     return (f"crm.objects.{words}.{verb}", *extra)
 
 
-def answer(call: Call, route: Route) -> Answer:
+def answer(call: Call, route: Route, automation: Automation) -> Answer:
     """Do it; raises `Refused`."""
+    if route.family == "callbacks":
+        return complete(call, automation, route.rest)
     settings: dict[str, Callable[[Call, Sequence[str]], Answer]] = {
         "owners": settings_api.owners,
         "pipelines": settings_api.pipelines,

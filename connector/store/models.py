@@ -189,6 +189,12 @@ class OrderRow(Base):
         ),
         Index("ix_orders_contact", "portal_id", "contact_id"),
         Index("ix_orders_company", "portal_id", "company_id"),
+        Index(
+            "ix_orders_uncounted",
+            "portal_id",
+            "status",
+            postgresql_where=text("customer IS NULL AND NOT gone AND status <> 'lost'"),
+        ),
     )
 
     portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)

@@ -39,17 +39,30 @@ from connector.deadline import Deadline
 from connector.errors import ConnectorError, DatabaseAway, Interruption, PortalBusy, PortalPaused, WrongUse
 from connector.jobs import installing, leaving, running, subscribing, telling, watch
 from connector.jobs.answering import answer_portal
-from connector.jobs.drain import drain_portal
+from connector.jobs.drain import drain_portal, follow
 from connector.jobs.loop import working_on
 from connector.jobs.retention import forget
-from connector.jobs.schedule import ANSWERS, DRAIN, FULL, INSTALLS, KINDS, PULL, RETENTION, RUN, SETUP, TOKENS, WATCH
+from connector.jobs.schedule import (
+    ANSWERS,
+    DRAIN,
+    FULL,
+    INSTALLS,
+    KINDS,
+    PULL,
+    RETENTION,
+    RUN,
+    SETUP,
+    TOKENS,
+    WATCH,
+    ask,
+)
 from connector.jobs.steps import silent
 from connector.store import audit, jobs, portals, work
 from connector.store.jobs import SERVICE
 from connector.store.models import Portal, WorkRow
 from connector.store.poison import in_words
-from connector.sync.pull import Pull
-from connector.wiring import Service
+from connector.sync.pull import MOST_TOUCHED, Pull
+from connector.wiring import OpenPortal, Service
 
 log = logging.getLogger("rfm.jobs")
 Work = Callable[[Service, int, Deadline], str | None]
@@ -196,9 +209,21 @@ def _pull(name: str) -> Work:
             with service.database.session() as session:
                 stage = work.row_of(session, portal_id, name).stage
             pull = Pull(service.database, portal_id, opened.adapter, silent)
-            return pull.go_on(stage, full=name == FULL, deadline=deadline)
+            pull.touched = set() if name == PULL else None
+            left = pull.go_on(stage, full=name == FULL, deadline=deadline)
+            _follow(service, portal_id, opened, pull.touched or set())
+            return left
 
     return work_on
+
+
+def _follow(service: Service, portal_id: int, opened: OpenPortal, touched: set[int]) -> None:
+    """What webhooks have missed reaches the cards at once, and where it is much, with a run."""
+    if len(touched) > MOST_TOUCHED:
+        with service.database.session() as session:
+            ask(session, RUN, portal_id, datetime.now(UTC))
+    elif touched:
+        follow(service.database, portal_id, opened.adapter, touched)
 
 
 def _drain(service: Service, portal_id: int, deadline: Deadline) -> str | None:

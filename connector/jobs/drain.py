@@ -11,12 +11,13 @@ on. Only where no record at all can be read, the drain fails as a whole and is t
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from adapters.batches import chunks
 from adapters.contract import Adapter, FieldMap, Found
 from adapters.errors import ScopeMissing
 from adapters.records import CustomerKind, Order, OrderSource
@@ -70,6 +71,14 @@ def drain_portal(service: Service, portal_id: int, deadline: Deadline = NEVER) -
         return drain.done
 
 
+def follow(database: Database, portal_id: int, adapter: Adapter, touched: Iterable[int]) -> Drained:
+    """Score customers anew whose records were read already, and write what changed. The caller holds the portal."""
+    drain = _Drain(database, portal_id, adapter)
+    for some in chunks(sorted(touched), _AT_ONCE):
+        drain.follow(some)
+    return drain.done
+
+
 class _Drain:
     """One drain of one locked portal."""
 
@@ -90,6 +99,13 @@ class _Drain:
         elif left_behind:
             self._send(self._look_at([]))
         return bool(batch)
+
+    def follow(self, touched: Sequence[int]) -> None:
+        """Decide and send, without reading."""
+        with self._database.session() as session:
+            run_id = self._decide(session, [], touched)
+        self._send(run_id)
+        self.done.customers += len(touched)
 
     def _look_through(self, batch: Sequence[Waiting]) -> None:
         """All at once; where that fails, halves, until each record that does not go is alone."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
+
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -27,6 +30,9 @@ def is_poison(error: BaseException) -> bool:
 
 
 def in_words(error: BaseException) -> str:
-    """What may be kept and shown: our own sentences; of strangers' errors only the class, as they may quote data."""
-    known = CRMError | ConnectorError | HostRefused
-    return str(error) if isinstance(error, known) else f"unexpected {type(error).__name__}"
+    """What may be kept and shown: our own sentences; of strangers' errors only class and place."""
+    if isinstance(error, CRMError | ConnectorError | HostRefused):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"unexpected {type(error).__name__}{place}"

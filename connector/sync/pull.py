@@ -11,15 +11,18 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from adapters.batches import chunks
 from adapters.contract import Adapter, Cursor, FieldMap, Page
 from adapters.errors import ScopeMissing
-from adapters.records import CustomerKind, OrderSource
+from adapters.records import CustomerKind, Order, OrderSource
 from connector.deadline import NEVER, Deadline
 from connector.store import changes, mirror
 from connector.store.database import Database
@@ -29,6 +32,8 @@ _INFO_AGE = timedelta(hours=20)
 _BY_ID = 500
 _FIRST_LOOK = 5000
 """Changed rows after which the tables are looked over for the first time."""
+MOST_TOUCHED = 2_000
+"""Customers that a pull tells one by one; beyond, all of them are meant."""
 _AHEAD = 4
 """Pages fetched ahead of the one that is being stored; one only before a deadline, since they would be for nothing."""
 _READ, _END = "read", "end"
@@ -114,6 +119,8 @@ class Pull:
         self._growth = threading.Lock()
         self._grown, self._look_at = 0, _FIRST_LOOK
         self.pulled = Pulled()
+        self.touched: set[int] | None = None
+        """Set it to a set: customers whose orders were read or went are put there by number, until they are many."""
 
     def run(self, *, full: bool = False) -> Pulled:
         """Bring the mirror up to date; `full` reads everything again. Raises the first `CRMError` of any stream."""
@@ -239,13 +246,24 @@ class Pull:
         pages = self._adapter.orders(source, Cursor(cursor) if cursor else None, lines=lines)
         reading = _Reading(pages, cursor, self._stop, deadline)
         for page in reading:
-            with self._database.session() as session:
+            with self._database.session() as session, self._watching(session, source, page.records):
                 portal = session.get_one(Portal, self._portal_id)
                 stored = mirror.store_orders(session, portal, source, page.records)
                 mirror.move_cursor(session, self._portal_id, stream, page.cursor)
             self._count(stream, stored)
             self._grow(stored.changed)
         return reading.finished
+
+    @contextmanager
+    def _watching(self, session: Session, source: OrderSource, orders: Sequence[Order]) -> Iterator[None]:
+        """Note who had these orders before and who has them afterwards."""
+        if self.touched is None or len(self.touched) > MOST_TOUCHED:
+            yield
+            return
+        ids = [order.external_id for order in orders]
+        before = mirror.customers_of_orders(session, self._portal_id, source, ids)
+        yield
+        self.touched |= before | mirror.customers_of_orders(session, self._portal_id, source, ids)
 
     def _grow(self, rows: int) -> None:
         """Have the tables looked over whenever a backfill has doubled them: pages outrun the database's own rhythm."""
@@ -291,6 +309,8 @@ class Pull:
         drift = self._adapter.order_drift(source, known)
         if drift.gone:
             with self._database.session() as session:
+                if self.touched is not None:
+                    self.touched |= mirror.customers_of_orders(session, self._portal_id, source, sorted(drift.gone))
                 mirror.mark_orders_gone(session, self._portal_id, source, drift.gone)
             self.pulled.gone[stream] = len(drift.gone)
         self._reread_orders(source, sorted(drift.unseen), lines=lines)
@@ -298,7 +318,7 @@ class Pull:
     def _reread_orders(self, source: OrderSource, ids: Sequence[str], *, lines: bool) -> None:
         for some in chunks(ids, _BY_ID):
             found = self._adapter.orders_by_id(source, list(some), lines=lines)
-            with self._database.session() as session:
+            with self._database.session() as session, self._watching(session, source, found.records):
                 portal = session.get_one(Portal, self._portal_id)
                 stored = mirror.store_orders(session, portal, source, found.records)
                 mirror.mark_orders_gone(session, self._portal_id, source, found.gone)

@@ -7,40 +7,26 @@ so that it cannot slip into a talk with the client.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 from scoring.methods import Language, Method
+from scoring.wording import LONGEST_HINT, Words
 
-LONGEST_HINT = 250  # characters; amoCRM's plain text fields end at 256
+__all__ = ["LONGEST_HINT", "Words", "hint", "words"]
+
 _FALLBACK = "sales5"  # its segments are named like the classes of work
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What to say about a segment: `title` of a task, what the segment means, the `first_step`, what to `offer`."""
-
-    title: str
-    meaning: str
-    first_step: str
-    offer: str
-
-    @property
-    def hint(self) -> str:
-        """The text on the card."""
-        return f"{self.meaning} {self.first_step} {self.offer}"
 
 
 def words(method: Method, segment: str, language: Language) -> Words:
     """The words for a segment of a method.
 
-    A method without words of its own gets those of the segment's class of work. `KeyError` for a value that
-    the method does not have.
+    The method file's own come first, then those shipped for a method of this name, then those of the segment's
+    class of work. `KeyError` for a value that the method does not have.
     """
-    own = _written(language).get(method.name, {})
-    work = method.segment(segment).work
-    return own.get(segment) or _written(language)[_FALLBACK][work]
+    found = method.segment(segment)
+    shipped = _written(language).get(method.name, {})
+    return found.words.get(language) or shipped.get(segment) or _written(language)[_FALLBACK][found.work]
 
 
 def hint(method: Method, segment: str, language: Language) -> str:

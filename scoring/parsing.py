@@ -17,6 +17,7 @@ from scoring.reading import Entry
 from scoring.rules import DIRECTION, Churn, Method, Segment, Work
 from scoring.scales import MAX_BINS, MIN_BINS, TWO_BINS
 from scoring.schemes import Grid, Rule, claims, settle
+from scoring.wording import parse_words
 
 LONGEST_WINDOW = 36_500
 MOST_SEGMENTS = 100
@@ -24,7 +25,7 @@ KEYS = (
     *("name", "bins", "window", "direction", "upsell", "derived", "limits", "scales", "precedence", "segments"),
     *("filters", *stability.KEYS, "churn", *terms.KEYS),
 )
-_SEGMENT_KEYS = ("value", "label", "work", "rank", "at_risk", "codes", "ranges", "where", "unless")
+_SEGMENT_KEYS = ("value", "label", "work", "rank", "at_risk", "codes", "ranges", "where", "unless", "words")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _MOST_TIMES = 100
 
@@ -166,6 +167,7 @@ def _segment(part: Entry, position: int) -> Segment:
         work=cast("Work", part.one_of("work", get_args(Work))),
         rank=_rank(part, position),
         at_risk=part.flag("at_risk"),
+        words=parse_words(part),
     )
 
 

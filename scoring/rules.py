@@ -25,6 +25,7 @@ from scoring.scales import Thresholds
 from scoring.schemes import Grid
 from scoring.stability import Stability
 from scoring.terms import Language, Terms
+from scoring.wording import Words, words_spec
 
 DIRECTION = "high_is_best"  # not universal: OroCRM's best is 1. Stored, so that a file of the other kind is refused
 
@@ -36,7 +37,7 @@ class Segment:
     """A segment of a method: the value on the card, who it is for people, and how it is worked with.
 
     `work` is the class whose SLA and cadence apply. `rank` orders segments from 1, the best. `at_risk` turns
-    the churn flag on.
+    the churn flag on. `words` are the file's own, by language; see hints.py for who has none.
     """
 
     value: str
@@ -44,6 +45,7 @@ class Segment:
     work: Work
     rank: int
     at_risk: bool
+    words: Mapping[Language, Words] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,4 +183,5 @@ def _segment_spec(segment: Segment, codes: list[str]) -> dict[str, Any]:
         "rank": segment.rank,
         "at_risk": segment.at_risk,
         "codes": codes,
+        **words_spec(segment.words),
     }

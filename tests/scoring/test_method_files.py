@@ -10,6 +10,7 @@ import pytest
 from scoring.axes import Scale
 from scoring.errors import BadMethod, SegmentGap
 from scoring.files import read_method, read_spec
+from scoring.hints import hint
 from scoring.methods import MethodVersion, load_method, method_names, parse_method
 from scoring.parsing import KEYS
 from scoring.scales import Thresholds
@@ -225,6 +226,17 @@ def test_example_of_the_reference_is_read_and_shows_every_key(tmp_path):
     }  # fmt: skip
     shown = read_spec(write(tmp_path, example))
     assert set(KEYS) - set(shown) == {"limits", "precedence"}
+
+
+def test_segment_may_bring_its_own_words(tmp_path):
+    own = '[segments.words.en]\ntitle = "T"\nmeaning = "Mine."\nfirst_step = "Call."\noffer = "Offer."\n'
+    method = read_method(write(tmp_path, PLAIN + own))
+    assert hint(method, "bad", "en") == "Mine. Call. Offer."
+    assert hint(method, "bad", "ru") == hint(load_method("sales5"), "sleeping", "ru")
+    assert hint(method, "good", "en") == hint(load_method("sales5"), "vip", "en")
+    assert parse_method(method.spec()) == method
+    with pytest.raises(BadMethod, match=r"segments\[1\]\.words\.en: .* have 273 characters; at most 250 fit"):
+        read_method(write(tmp_path, PLAIN + own.replace("Mine.", "M" * 260)))
 
 
 def test_markets_give_defaults_that_the_file_may_overrule():

@@ -40,9 +40,8 @@ def scored(stage, kind=None):
 
 
 def deal_of(stage, number):
-    return rows(
-        stage.database, "SELECT external_id FROM orders WHERE customer = :n AND source = 'deals' LIMIT 1", n=number
-    )[0]
+    newest = "SELECT external_id FROM orders WHERE customer = :n AND source = 'deals' ORDER BY day DESC LIMIT 1"
+    return rows(stage.database, newest, n=number)[0]
 
 
 def look(stage, kind, external_id, **more):

@@ -20,6 +20,7 @@ from gunicorn.arbiter import Arbiter
 from connector.app import create_app
 from connector.config import Config
 from connector.errors import WrongUse
+from connector.overload import Worker
 from connector.store.database import open_database
 
 _LOOPBACK, _EVERYWHERE = "127.0.0.1", "0.0.0.0"  # noqa: S104 - only with PUBLIC_URL
@@ -90,7 +91,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         settings: dict[str, Any] = {
             "bind": [f"fd://{self._listener}"],
             "workers": 1,
-            "worker_class": "gthread",
+            "worker_class": Worker,
             "threads": _THREADS,
             "graceful_timeout": _GRACE_S,
             "loglevel": "error",

@@ -169,8 +169,7 @@ class Inbox(Protocol):
     """Where accepted deliveries wait."""
 
     def store(self, delivery: Delivery, *, notices: Sequence[ChangeNotice]) -> None:
-        """Keep what a delivery told, durably; returns only after the commit, because then the CRM is told that we
-        have it.
+        """Keep what a delivery told, durably; returns only after the commit: then the CRM is told that we have it.
 
         Keeping the same again is harmless: what counts is which records changed. `notices` may be empty, and may
         speak of accounts that we do not know: they are no reason to fail. Raises `InboxAway`.

@@ -47,6 +47,10 @@ _SAME = (
 """What makes two events the same. `attemptNumber` grows when HubSpot repeats; `eventId` is not unique."""
 
 
+_ONE_CHANGE = ("objectId", "subscriptionType", "portalId", "objectTypeId", "changeSource", "sourceId", "appId")
+"""What makes two changes of properties one notice."""
+
+
 def address(_delivery: Delivery) -> str:
     """Empty: one secret, the app's own, signs for all accounts."""
     return ""
@@ -66,10 +70,13 @@ def verify(delivery: Delivery, secrets: Secrets, *, now: datetime) -> None:
 
 
 def notices(delivery: Delivery) -> list[ChangeNotice]:
-    """What changed, in the order of the array, which is not that of time. Raises `Unreadable`."""
+    """What changed, in the order of the array, which is not that of time. Raises `Unreadable`.
+
+    Changes of several properties of one record are one notice, with the name of the first.
+    """
     if delivery.endpoint is Endpoint.ACTION:
         return list(_of_action(_action(delivery)))
-    return [notice for event in _events(delivery) for notice in _of_event(event)]
+    return [notice for event in _folded(_events(delivery)) for notice in _of_event(event)]
 
 
 def delivery_key(delivery: Delivery) -> str:
@@ -115,6 +122,21 @@ def _events(delivery: Delivery) -> list[Event]:
     return found
 
 
+def _folded(events: list[Event]) -> Iterator[Event]:
+    """Without changes of further properties of a record: most of an array, and the same notice."""
+    seen: set[tuple[Any, ...]] = set()
+    for event in events:
+        if str(event.get("subscriptionType")).endswith(".propertyChange"):
+            same = tuple(map(event.get, _ONE_CHANGE))
+            try:
+                if same in seen:
+                    continue
+                seen.add(same)
+            except TypeError:  # nested where plain values stand: it is looked at on its own
+                pass
+        yield event
+
+
 def _action(delivery: Delivery) -> Event:
     found = delivery.json
     if not isinstance(found, dict) or not isinstance(found.get("callbackId"), str):
@@ -133,8 +155,8 @@ def _of_action(call: Event) -> Iterator[ChangeNotice]:
 
 
 def _of_event(event: Event) -> Iterator[ChangeNotice]:
-    name = readings.text(event.get("subscriptionType")) or readings.text(event.get("eventType"))
-    word, _, action = name.partition(".")
+    called = readings.text(event.get("subscriptionType")) or readings.text(event.get("eventType"))
+    word, _, action = called.partition(".")
     account, kind = readings.record_id(event.get("portalId")), _KINDS.get(action)
     if account is None or kind is None:
         return
@@ -145,20 +167,13 @@ def _of_event(event: Event) -> Iterator[ChangeNotice]:
         winner, merged = _merged(event) if kind is Kind.MERGED else (readings.record_id(event.get("objectId")), ())
         records = [(_resource(event.get("objectTypeId")) or _resource(word), winner)]
     source = readings.text(event.get("sourceId"))
+    moment = readings.moment(event.get("occurredAt"), per_second=1000)
+    name = readings.name(event.get("propertyName"))
+    actor = readings.record_id(source.removeprefix(_USER)) if source.startswith(_USER) else None
+    is_echo, erase = _is_echo(event), action == "privacyDeletion"
     for resource, external_id in records:
         if resource and external_id:
-            yield ChangeNotice(
-                account,
-                resource,
-                external_id,
-                kind,
-                occurred_at=readings.moment(event.get("occurredAt"), per_second=1000),
-                property_name=readings.name(event.get("propertyName")),
-                actor_id=readings.record_id(source.removeprefix(_USER)) if source.startswith(_USER) else None,
-                merged_ids=merged,
-                is_echo=_is_echo(event),
-                erase=action == "privacyDeletion",
-            )
+            yield ChangeNotice(account, resource, external_id, kind, moment, name, actor, merged, is_echo, erase)
 
 
 def _is_echo(event: Event) -> bool:

@@ -1,8 +1,9 @@
 """Accepted webhooks as a set of records to look at again: one row a record, however often it changed.
 
-Webhooks arrive in `connector.store.intake`, from where they are gathered here when their portal is drained. A notice is a hint and never data, so nothing of a delivery but "this record changed" is kept. Many events of one
-record fold into one row; a row is taken out only if nothing arrived for it since it was read. A record that cannot be
-read is set aside for a while, so that it does not stand in the way of the others.
+Webhooks arrive in `connector.store.intake`, from where they are gathered here when their portal is drained. A notice
+is a hint and never data, so nothing of a delivery but "this record changed" is kept. Many events of one record fold
+into one row; a row is taken out only if nothing arrived for it since it was read. A record that cannot be read is set
+aside for a while, so that it does not stand in the way of the others.
 """
 
 from __future__ import annotations

@@ -15,6 +15,9 @@ from threading import Lock
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import ConnStatus, ExecStatus, PGconn
+from psycopg.pq import abc as pq
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
@@ -30,14 +33,15 @@ _ACCOUNTS_S = 10.0
 _WOKEN_S = 0.9
 """A drain that is asked for begins a second later at the earliest: it finds what is stored until then as well."""
 _DELETED, _ERASE = "d", "e"
-_INSERT = "INSERT INTO arrivals (portal_id, arrived_at, records, count) VALUES (%s, %s, %s, %s)"
-_OPTIONS = "-c timezone=UTC -c statement_timeout=3000"
+_INSERT = b"INSERT INTO arrivals (portal_id, arrived_at, records, count) VALUES ($1, $2, $3, $4)"
+_PREPARED = b"arrive"
 _SURE: Mapping[str, Any] = {
-    "connect_timeout": 3,
+    "options": "-c timezone=UTC -c statement_timeout=1500",
+    "connect_timeout": 2,
     "keepalives_idle": 10,
-    "tcp_user_timeout": 4000,
-    "prepare_threshold": 1,
+    "tcp_user_timeout": 2000,
 }
+"""A CRM waits for seconds at most: better to ask it to send again."""
 
 
 class StoredInbox:
@@ -61,10 +65,11 @@ class StoredInbox:
         found = self._words(delivery.crm, notices)
         if not found:
             return
-        rows = [(portal_id, delivery.received_at, " ".join(words), len(words)) for portal_id, words in found.items()]
+        moment = delivery.received_at.isoformat()
+        rows = [(portal_id, moment, " ".join(words), len(words)) for portal_id, words in found.items()]
         try:
-            self._lines.do(_INSERT, rows)
-        except psycopg.OperationalError:
+            self._lines.put([[str(value).encode() for value in row] for row in rows])
+        except psycopg.Error:
             raise InboxAway("the database is away") from None
         for portal_id in found:
             self._woke(portal_id)
@@ -115,42 +120,48 @@ class StoredInbox:
 
 
 class Lines:
-    """Connections that commit each statement, as many as are needed at once. Safe to share between threads."""
+    """Connections that commit each row, as many as are needed at once. Safe to share between threads.
+
+    They speak libpq's own calls: psycopg's cursors would take longer than the server does for one row.
+    """
 
     def __init__(self, conninfo: str) -> None:
-        self._conninfo = conninfo
-        self._idle: deque[psycopg.Connection[Any]] = deque()
+        self._conninfo = make_conninfo(conninfo, **_SURE).encode()
+        self._idle: deque[pq.PGconn] = deque()
 
-    def do(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Execute a statement for each row; safe only for statements that may be repeated.
+    def put(self, rows: Sequence[Sequence[bytes]]) -> None:
+        """Add rows, each on its own. Raises `psycopg.Error`; some may then be there.
 
         A connection that was idle may be dead, after a restart of the server: then all of them are, and a fresh one
-        is tried. Raises `psycopg.OperationalError`.
+        is tried.
         """
-        try:
+        with suppress(IndexError):
             line = self._idle.pop()  # the last one used: the others may rest
-        except IndexError:
-            line = self._fresh()
-        else:
-            with suppress(psycopg.OperationalError):
-                return self._do(line, statement, rows)
+            if self._put(line, rows):
+                return
             self.close()
-            line = self._fresh()
-        return self._do(line, statement, rows)
+        line = self._fresh()
+        if not self._put(line, rows):
+            raise psycopg.OperationalError("a row could not be added")
 
     def close(self) -> None:
         """Close those that are idle."""
         while self._idle:
-            self._idle.pop().close()
+            self._idle.pop().finish()
 
-    def _do(self, line: psycopg.Connection[Any], statement: str, rows: Sequence[Sequence[Any]]) -> None:
-        try:
-            for row in rows:
-                line.execute(statement, row)
-        except BaseException:
-            line.close()
-            raise
+    def _put(self, line: pq.PGconn, rows: Sequence[Sequence[bytes]]) -> bool:
+        for row in rows:
+            if line.exec_prepared(_PREPARED, row).status != ExecStatus.COMMAND_OK:
+                line.finish()
+                return False
         self._idle.append(line)
+        return True
 
-    def _fresh(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(self._conninfo, autocommit=True, options=_OPTIONS, **_SURE)
+    def _fresh(self) -> pq.PGconn:
+        line = PGconn.connect(self._conninfo)
+        if line.status != ConnStatus.OK:
+            raise psycopg.OperationalError("the server cannot be reached")
+        if line.prepare(_PREPARED, _INSERT).status != ExecStatus.COMMAND_OK:
+            line.finish()
+            raise psycopg.OperationalError("the table of arrivals is not there")
+        return line

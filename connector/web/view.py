@@ -15,18 +15,22 @@ from connector.web.texts import Texts, choose_language, texts_in
 from connector.wording import Language
 
 COOKIE = "lang"
+_SPEECHLESS = "webhooks"
 _YEAR_S = 365 * 24 * 3600
 
 
 def add_language(app: Flask) -> None:
-    """Choose the language of each request: `?lang=`, else the cookie, else Accept-Language."""
+    """Choose the language of each request: `?lang=`, else the cookie, else Accept-Language. Webhooks have none."""
 
     @app.before_request
     def choose() -> None:
-        g.texts = texts_of_request()
+        if request.blueprint != _SPEECHLESS:
+            g.texts = texts_of_request()
 
     @app.after_request
     def remember(response: Response) -> Response:
+        if request.blueprint == _SPEECHLESS:
+            return response
         wish = request.args.get(COOKIE)
         if wish in {language.value for language in Language} and request.cookies.get(COOKIE) != wish:
             response.set_cookie(COOKIE, wish, max_age=_YEAR_S, samesite="Lax", httponly=True, secure=request.is_secure)

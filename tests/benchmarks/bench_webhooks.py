@@ -19,8 +19,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from http.client import HTTPConnection
 from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
@@ -41,7 +39,7 @@ from tests.benchmarks.load import request as request_bytes
 
 GOAL = 0.55
 LIMITS_S = {"amocrm": 2.0, "bitrix24": 1.0, "hubspot": 5.0}
-SECRET = "a-client-secret-for-benches-only"  # noqa: S105 - of nobody
+SECRET = "a-client-secret-for-benches-only"
 ACCOUNTS = (62515, 62516, 62517)
 RECORDS = 200_000
 CONNECTIONS = 16
@@ -62,26 +60,28 @@ def bodies(count: int, *, fresh: bool, seed: int = 3) -> list[list[dict[str, Any
 def _events(dice: Random, account: int, count: int, *, fresh: bool) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     while len(found) < count:
-        record = dice.randrange(1, RECORDS)
-        for name in PROPERTIES[: 1 if fresh else dice.randint(1, len(PROPERTIES))]:
-            found.append(
-                {
-                    "eventId": dice.randrange(1 << 31),
-                    "subscriptionId": 3_958_427,
-                    "portalId": account,
-                    "appId": 1_160_452,
-                    "occurredAt": 1_790_000_000_000 + dice.randrange(1 << 30),
-                    "subscriptionType": "object.propertyChange",
-                    "attemptNumber": 0,
-                    "objectId": 10_000_000_000 + record,
-                    "objectTypeId": "0-3",
-                    "propertyName": name,
-                    "propertyValue": str(dice.randrange(1_000_000)),
-                    "changeSource": "CRM_UI",
-                    "sourceId": f"userId:{dice.randrange(1 << 24)}",
-                }
-            )
+        record, user = 10_000_000_000 + dice.randrange(1, RECORDS), dice.randrange(1, 200)
+        names = PROPERTIES[: 1 if fresh else dice.randint(1, len(PROPERTIES))]
+        found += [_event(dice, account, record, user, name) for name in names]
     return found[:count]
+
+
+def _event(dice: Random, account: int, record: int, user: int, name: str) -> dict[str, Any]:
+    return {
+        "eventId": dice.randrange(1 << 31),
+        "subscriptionId": 3_958_427,
+        "portalId": account,
+        "appId": 1_160_452,
+        "occurredAt": 1_790_000_000_000 + dice.randrange(1 << 30),
+        "subscriptionType": "object.propertyChange",
+        "attemptNumber": 0,
+        "objectId": record,
+        "objectTypeId": "0-3",
+        "propertyName": name,
+        "propertyValue": str(dice.randrange(1_000_000)),
+        "changeSource": "CRM_UI",
+        "sourceId": f"userId:{user}",
+    }
 
 
 def signed(base: str, arrays: Sequence[list[dict[str, Any]]]) -> list[bytes]:

@@ -13,6 +13,7 @@ from adapters.errors import CRMError
 from connector import logs
 from connector.cli import (
     analysis_commands,
+    delivery_commands,
     keys_commands,
     method_commands,
     portal_commands,
@@ -42,6 +43,11 @@ COMMANDS: Mapping[str, Command] = {
     "run": work_commands.run,
     "import": work_commands.load,
     "undo": work_commands.undo,
+    "report": delivery_commands.report,
+    "refused": delivery_commands.refused,
+    "audit": delivery_commands.audit,
+    "card": delivery_commands.card,
+    "requests": delivery_commands.requests,
     "method": method_commands.method,
     "explain": analysis_commands.explain,
     "serve": service_commands.serve,

@@ -9,11 +9,11 @@ from dataclasses import asdict
 from adapters.records import CRM, CustomerKind
 from connector.cli.output import emit, table
 from connector.config import Config
-from connector.jobs import card_fields, connecting, loop
+from connector.jobs import card_fields, connecting, health, loop, run_alarms
 from connector.jobs import settings as portal_settings
 from connector.jobs.steps import method_for
 from connector.store import portals as stored
-from connector.wiring import assemble
+from connector.wiring import assemble, utc_now
 
 
 def connect(config: Config, words: argparse.Namespace) -> int:
@@ -46,10 +46,17 @@ def connect(config: Config, words: argparse.Namespace) -> int:
 def portals(config: Config, words: argparse.Namespace) -> int:
     """List the portals."""
     with assemble(config) as service, service.database.session() as session:
-        found = [connecting.view(portal) for portal in stored.all_portals(session)]
-    header = ("name", "crm", "host", "state", "method", "last sync")
+        known, now = run_alarms.histories(session), utc_now()
+        found = [
+            {**connecting.view(portal), "health": health.view(portal, known.get(portal.portal_id), now)}
+            for portal in stored.all_portals(session)
+        ]
+    header = ("name", "crm", "host", "state", "method", "last sync", "health")
     keys = ("portal", "crm", "host", "state", "method", "last_sync")
-    rows = [[str(portal[key] or "–") for key in keys] for portal in found]
+    rows = [
+        [*(str(portal[key] or "–") for key in keys), str(portal["health"]["score"]) if portal["health"] else "–"]
+        for portal in found
+    ]
     emit({"portals": found}, as_json=words.json, text=table(rows, header) if rows else "no portal is connected yet")
     return 0
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import fmean
+from typing import Any
 
 from connector.jobs.run_alarms import History, number
 from connector.jobs.schedule import WEEKLY, settings_of
@@ -55,6 +56,14 @@ def of_runs(portal: Portal, history: History, now: datetime) -> Health:
     }
     score = sum(WEIGHTS[name] * share for name, share in parts.items())
     return Health(round(score), {name: round(100 * share) for name, share in parts.items()})
+
+
+def view(portal: Portal, history: History | None, now: datetime) -> dict[str, Any] | None:
+    """The health for people and scripts, None before the first run."""
+    if history is None:
+        return None
+    found = of_runs(portal, history, now)
+    return {"score": found.score, "band": found.band, "parts": found.parts}
 
 
 def _success(runs: list[RunRow]) -> float:

@@ -12,7 +12,12 @@ language            ru, en                                         labels, hints
 method, window      sales5, 365                                    for the first publication
 max_share           0 to 1                                         see `connector.writeback.apply`
 keep_changes_days   1 and more                                     how long a run can be undone
+keep_history_days   31 and more (1100)                             how long past scores can be shown
+four_eyes           true, false                                    a version is approved by another than its author
+task_minutes        1 to 480 (15)                                  what a task costs, for what-if reports
 schedule            see `connector.jobs.schedule`                  when runs are due
+stale_days          1 and more                                     older scores and cards are told as not refreshed
+alarm_limits        see `connector.jobs.run_alarms`                what is no longer usual
 daily_budget        0 and more                                     cadence tasks per manager and day
 default_manager     a manager's id                                 takes what nobody else can
 team_leads          {"team": "manager"}                            where the CRM knows no lead
@@ -31,7 +36,7 @@ from adapters.errors import Malformed
 from adapters.fields import zone
 from adapters.records import OrderSource
 from connector.errors import WrongUse
-from connector.jobs import schedule
+from connector.jobs import run_alarms, schedule
 from connector.scores.run import check_method
 from connector.sla.calendars import calendar_from
 from connector.sla.followups import followup_settings
@@ -72,9 +77,13 @@ _CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "language": (_one_of("ru", "en"), "ru or en"),
     "window": (lambda value: type(value) is int and 1 <= value <= 36500, "a number of days"),
     "max_share": (lambda value: type(value) in {int, float} and 0 <= value <= 1, "a share from 0 to 1"),
+    "four_eyes": (lambda value: isinstance(value, bool), "true or false"),
+    "keep_history_days": (lambda value: type(value) is int and 31 <= value <= 36500, "a number of days, 31 or more"),
+    "task_minutes": (lambda value: type(value) is int and 1 <= value <= 480, "a number of minutes from 1 to 480"),
     "keep_changes_days": (lambda value: type(value) is int and 1 <= value <= 3650, "a number of days"),
+    "stale_days": (lambda value: type(value) is int and 1 <= value <= 3650, "a number of days"),
 }
-KNOWN = frozenset({*_CHECKS, *_CALENDAR, *_TASKS, "time_zone", "method", "schedule"})
+KNOWN = frozenset({*_CHECKS, *_CALENDAR, *_TASKS, "time_zone", "method", "schedule", "alarm_limits"})
 
 
 def show(service: Service, name: str) -> dict[str, Any]:
@@ -132,6 +141,7 @@ def _check(portal: Portal, settings: Mapping[str, Any]) -> None:
         people_from(settings, [], [])
         check_method(settings.get("method"))
         schedule.checked(settings.get("schedule", {}))
+        run_alarms.checked(settings.get("alarm_limits", {}))
     except Malformed as error:
         raise WrongUse(f"time_zone: {error}") from None
     except (ValueError, TypeError, AttributeError) as error:

@@ -132,7 +132,7 @@ def hands(session: Session, portal_id: int, since: datetime) -> list[tuple[str, 
 
 
 def values_of(session: Session, portal_id: int, customer: int) -> dict[str, dict[str, Any]]:
-    """Where each value on a card is from: field → value, before, run, method, written_at; as far as changes are kept."""
+    """Where each value on a card is from: field → value, previous, run, method, written_at; while changes are kept."""
     rows = session.execute(text(_VALUES), {"portal": portal_id, "customer": customer})
     return {
         key: {"value": value, "previous": before, "run": run, "method": method, "written_at": written_at}

@@ -62,11 +62,12 @@ ON CONFLICT (portal_id, run_id, kind, about, why) DO NOTHING
 
 _MOVES = """
 WITH versions AS MATERIALIZED (
-  SELECT name || '@' || version AS label, (body::json ->> 'window')::integer AS days
+  SELECT name || '@' || version AS label, (body::json -> 'method' ->> 'window')::integer AS days
   FROM methods WHERE portal_id = :portal
 ), pairs AS MATERIALIZED (
   SELECT s.customer, s.segment AS was, i.segment AS now, s.method AS method_was, i.method, s.r, s.f, s.m,
-         s.last_day + s.r AS day, s.orders_total - i.orders_total AS fewer, s.changed_at, coalesce(v.days, 0) AS days
+         s.last_day + s.r AS day, (s.orders_total, s.last_day) <> (i.orders_total, i.last_day) AS others,
+         s.changed_at, coalesce(v.days, 0) AS days
   FROM {incoming} JOIN scores s ON s.portal_id = :portal AND s.customer = i.customer
   LEFT JOIN versions v ON v.label = i.method
   WHERE s.segment <> i.segment AND split_part(s.method, '@', 1) = split_part(i.method, '@', 1)
@@ -75,8 +76,9 @@ WITH versions AS MATERIALIZED (
     WHEN x.method_was <> x.method THEN 'method'
     WHEN (a.r, a.f, a.m) IS NOT DISTINCT FROM (x.r, x.f, x.m) AND x.day <> CAST(:as_of AS date) - DATE '1970-01-01'
       THEN 'time'
-    WHEN a.fresh OR x.fewer > 0 THEN 'order'
+    WHEN a.fresh THEN 'order'
     WHEN :repaired >= x.changed_at AND :repaired < '9999-01-01' THEN 'data'
+    WHEN x.others THEN 'order'
     ELSE 'unknown' END AS cause
   FROM pairs x
   CROSS JOIN LATERAL (

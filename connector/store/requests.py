@@ -36,6 +36,17 @@ class Traffic:
     failed: int
 
 
+@dataclass(frozen=True, slots=True)
+class HourOf:
+    """Requests of one operation with one kind of answer in an hour, and how long one took in the mean."""
+
+    hour: datetime
+    operation: str
+    status: str
+    count: int
+    mean_ms: int
+
+
 class RequestLog:
     """Counts requests of one portal and stores the sums now and then, and when it is closed.
 
@@ -94,6 +105,17 @@ def traffic(session: Session, since: datetime) -> list[Traffic]:
         .order_by(RequestRow.portal_id)
     )
     return [Traffic(portal_id, int(all_), int(slow), int(bad)) for portal_id, all_, slow, bad in rows]
+
+
+def hourly(session: Session, portal_id: int, since: datetime, limit: int = 5000) -> list[HourOf]:
+    """A portal's requests from the hour of a moment on, newest hour first."""
+    rows = session.scalars(
+        select(RequestRow)
+        .where(RequestRow.portal_id == portal_id, RequestRow.hour >= since.replace(minute=0, second=0, microsecond=0))
+        .order_by(RequestRow.hour.desc(), RequestRow.count.desc(), RequestRow.operation, RequestRow.status)
+        .limit(limit)
+    )
+    return [HourOf(row.hour, row.operation, row.status, row.count, round(row.ms / row.count)) for row in rows]
 
 
 def totals(session: Session) -> list[tuple[int, str, int]]:

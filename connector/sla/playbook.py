@@ -1,20 +1,22 @@
 """The versioned rules that turn segments and signals into tasks: which news notify, and which cadences run.
 
 Rules are data (`playbooks/*.toml`); this module reads and checks them and answers which apply. It knows no
-manager, no deadline and no text.
+manager, no deadline and no text. Signals and sequences of steps are read by `plays`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import date
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from adapters.records import Priority
+from connector.sla.plays import Plays, check_plays, read_plays
 from connector.sla.policy import WorkClass, whole_number
 
 
@@ -67,10 +69,36 @@ class Playbook:
     version: int
     events: tuple[EventRule, ...]
     cadences: tuple[CadenceRule, ...]
+    plays: Plays = field(default_factory=Plays)
 
     def __str__(self) -> str:
         """`default@1`, as reports name it."""
         return f"{self.name}@{self.version}"
+
+    @property
+    def digest(self) -> str:
+        """Twelve digits that change with any rule, a portal's own numbers included."""
+        return hashlib.sha256(_canonical(self).encode()).hexdigest()[:12]
+
+    @property
+    def edition(self) -> str:
+        """Version and digest, `default@2#0123456789ab`, as occasions keep it."""
+        return f"{self}#{self.digest}"
+
+    def occasions(self) -> Iterator[tuple[str, WorkClass]]:
+        """Every rule with every class in which it can find a customer."""
+        for event in self.events:
+            yield from ((event.rule, name) for name in WorkClass if name in event.to_classes or event.flag)
+        for cadence in self.cadences:
+            yield from ((cadence.rule, name) for name in WorkClass if name in cadence.classes)
+        for signal in self.plays.signals:
+            yield from ((signal.rule, name) for name in WorkClass if name in signal.classes)
+
+    def notifies(self, rule: str) -> bool:
+        """Whether a rule may notify somebody; cadences and silent signals only fill queues."""
+        return any(event.rule == rule for event in self.events) or any(
+            signal.rule == rule and signal.notify for signal in self.plays.signals
+        )
 
     def cadence_by_class(self) -> dict[WorkClass, CadenceRule]:
         """The cadence of every class that has one."""
@@ -106,6 +134,7 @@ def read_playbook(text: str) -> Playbook:
             version=data["version"],
             events=tuple(_event(item) for item in data["event"]),
             cadences=tuple(_cadence(item) for item in data["cadence"]),
+            plays=read_plays(data),
         )
     except KeyError as missing:
         raise ValueError(f"the playbook misses {missing}") from None
@@ -135,7 +164,11 @@ def _cadence(data: Mapping[str, Any]) -> CadenceRule:
 
 
 def _check(playbook: Playbook) -> None:
-    names = [event.rule for event in playbook.events] + [cadence.rule for cadence in playbook.cadences]
+    names = [
+        *(event.rule for event in playbook.events),
+        *(cadence.rule for cadence in playbook.cadences),
+        *(signal.rule for signal in playbook.plays.signals),
+    ]
     if len(set(names)) < len(names):
         raise ValueError("two rules of the playbook share a name")
     classes = [work_class for rule in playbook.cadences for work_class in rule.classes]
@@ -147,6 +180,18 @@ def _check(playbook: Playbook) -> None:
     for cadence in playbook.cadences:
         if cadence.every_days < 1 or not set(cadence.after) <= set(names):
             raise ValueError(f"{cadence.rule}: every_days is at least 1, and `after` names rules of the playbook")
+    check_plays(playbook.plays, playbook.occasions())
+
+
+def _canonical(value: object) -> str:
+    """Text that is the same for the same rules in any process; sets have no order of their own."""
+    if isinstance(value, frozenset):
+        return f"{{{','.join(sorted(map(_canonical, value)))}}}"
+    if isinstance(value, tuple):
+        return f"({','.join(map(_canonical, value))})"
+    if is_dataclass(value):
+        return f"{type(value).__name__}({','.join(_canonical(getattr(value, one.name)) for one in fields(value))})"
+    return str(value)
 
 
 def _adjusted(rule: CadenceRule, given: object) -> CadenceRule:

@@ -125,8 +125,8 @@ def whole_number(word: str, value: object, *, least: int) -> int:
     return value
 
 
-def term_from(word: str, value: object) -> Term:
+def term_from(word: str, value: object, *, least: int = 1) -> Term:
     """A term out of settings, such as {"minutes": 60}; raises `ValueError` that names the word."""
     if not isinstance(value, Mapping) or len(value) != 1 or (unit := next(iter(value))) not in {*Unit}:
         raise ValueError(f"{word} needs one of minutes, hours, working_days, such as {{'minutes': 60}}")
-    return Term(whole_number(f"{word} {unit}", value[unit], least=1), Unit(unit))
+    return Term(whole_number(f"{word} {unit}", value[unit], least=least), Unit(unit))

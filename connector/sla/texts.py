@@ -23,7 +23,10 @@ _PARTS = ("happened", "why", "first_step", "offer")
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a text may tell about a customer as of a day. `softened` asks for a check of the history."""
+    """What a text may tell about a customer as of a day. `softened` asks for a check of the history.
+
+    `before` and `now` are a signal's figures: orders, an amount, or a usual interval and the silence in days.
+    """
 
     on: date
     recency: int
@@ -34,6 +37,8 @@ class Facts:
     quality: int
     softened: bool = False
     absence: Absence | None = None
+    before: float | None = None
+    now: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,19 @@ def _fill(facts: Facts, words: Mapping[str, Any], language: str) -> dict[str, st
         "ago": _ago(facts.recency, words, language),
         "last_on": day(facts.on - timedelta(days=facts.recency), language),
         "history": history.format(window=window, orders=orders, sum=money(facts.monetary, facts.currency, language)),
+        **_figures(facts, words, language),
     }
+
+
+def _figures(facts: Facts, words: Mapping[str, Any], language: str) -> dict[str, str]:
+    """A signal's figures as orders, money and days; each text takes what it speaks of."""
+    found = {}
+    for name, value in (("before", facts.before), ("now", facts.now)):
+        if value is not None:
+            found[f"{name}_orders"] = _counted(round(value), words["orders"], language)
+            found[f"{name}_sum"] = money(Decimal(str(round(value, 2))), facts.currency, language)
+            found[f"{name}_days"] = _counted(round(value), words["days"], language)
+    return found
 
 
 def _ago(days: int, words: Mapping[str, Any], language: str) -> str:

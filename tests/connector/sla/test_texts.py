@@ -24,6 +24,7 @@ FACTS = Facts(
 PLAYBOOK = load_playbook()
 OCCASIONS = [(event.rule, name) for event in PLAYBOOK.events for name in sorted(event.to_classes or WorkClass)]
 OCCASIONS += [(rule.rule, name) for rule in PLAYBOOK.cadences for name in sorted(rule.classes)]
+SIGNALLED = [(rule.rule, name) for rule in PLAYBOOK.plays.signals for name in sorted(rule.classes)]
 LABELS = (
     "vip", "loyal", "promising", "at risk", "at_risk", "sleeping", "champion", "potential", "attention needed",
     "price sensitive", "lost", "segment", "score", "rfm",
@@ -32,9 +33,9 @@ LABELS = (
 
 
 @pytest.mark.parametrize("language", Language)
-@pytest.mark.parametrize(("rule", "work_class"), OCCASIONS)
+@pytest.mark.parametrize(("rule", "work_class"), OCCASIONS + SIGNALLED)
 def test_every_occasion_says_what_happened_why_the_first_step_and_what_to_offer(rule, work_class, language):
-    text = write_text(rule, work_class, FACTS, language)
+    text = write_text(rule, work_class, replace(FACTS, before=30.0, now=91.0), language)
     heads = [line.partition(":")[0] for line in text.body.splitlines()]
     expected = {
         "ru": ["Что случилось", "Почему важно", "Первый шаг", "Что предложить"],
@@ -47,9 +48,11 @@ def test_every_occasion_says_what_happened_why_the_first_step_and_what_to_offer(
 
 
 @pytest.mark.parametrize("language", Language)
-@pytest.mark.parametrize(("rule", "work_class"), OCCASIONS)
+@pytest.mark.parametrize(("rule", "work_class"), OCCASIONS + SIGNALLED)
 def test_no_text_names_a_segment(rule, work_class, language):
-    text = write_text(rule, work_class, replace(FACTS, softened=True, absence=Absence.UNKNOWN), language)
+    text = write_text(
+        rule, work_class, replace(FACTS, softened=True, absence=Absence.UNKNOWN, before=6.0, now=2.0), language
+    )
     words = f"{text.title}\n{text.body}".lower()
     assert [label for label in LABELS if label in words] == []
 
@@ -120,6 +123,15 @@ def test_the_customer_who_is_back_only_on_paper_gets_another_text():
     back, on_paper = (write_text("came_back", name, FACTS, "ru") for name in ("loyal", "at_risk"))
     assert "снова сделал заказ" in back.body
     assert "снова сделал заказ" not in on_paper.body
+
+
+def test_a_signal_tells_its_figures_in_good_words():
+    fewer = write_text("frequency_fell", "vip", replace(FACTS, before=5.0, now=1.0), "ru").body
+    assert "За последние три месяца — 1 заказ, за три месяца до них — 5 заказов." in fewer
+    smaller = write_text("amount_fell", "vip", replace(FACTS, currency="USD", before=1234.5, now=600.0), "en").body
+    assert "A usual order was about $1,234.50, the last three are about $600.00." in smaller
+    late = write_text("last_call", "at_risk", replace(FACTS, before=30.4, now=91.0), "ru").body
+    assert "раз в 30 дней, а молчит уже 91 день." in late
 
 
 def test_a_rule_without_texts_is_refused():

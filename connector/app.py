@@ -39,6 +39,7 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "private, no-cache",
 }
 
 
@@ -117,11 +118,10 @@ def _add_routes_of_crms(
 def _add_headers(app: Flask) -> None:
     @app.after_request
     def add_headers(response: Response) -> Response:
-        has_policy = "Content-Security-Policy" in response.headers
-        for name, value in _HEADERS.items():
-            if not (has_policy and name == "X-Frame-Options"):  # that page says itself who may frame it
-                response.headers.setdefault(name, value)
-        response.headers.setdefault("Cache-Control", "private, no-cache")
+        there = {name.lower() for name, _ in response.headers}
+        if "content-security-policy" in there:
+            there.add("x-frame-options")  # that page says itself who may frame it
+        response.headers.extend(pair for pair in _HEADERS.items() if pair[0].lower() not in there)
         return response
 
 

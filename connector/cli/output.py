@@ -79,6 +79,7 @@ def describe(report: steps.Report) -> str:
         lines.append(f"scored {report.scored} as of {report.as_of} with {report.method}")
         lines += [f"  {segment:28} {count:>8}" for segment, count in report.segments.items()]
     lines += [f"  weak fit: {reason}" for reason in report.weak]
+    lines += [f"  thin data: {reason}" for reason in report.thin]
     if report.plan is not None:
         lines += _plan_lines(report.plan)
     if not report.dry_run and report.run_id:

@@ -178,6 +178,8 @@ class _Chunk:
                 "moved": report.moved,
                 "published": report.published,
                 "weak": report.weak,
+                "thin": report.thin,
+                "base": report.base,
                 "customers": report.customers,
                 "orders": report.orders,
                 "unchanged": report.unchanged,
@@ -209,6 +211,8 @@ class _Chunk:
             report.orders = mirror.count_orders(session, self._id)
         for key in ("as_of", "method", "scored", "segments", "moved", "published", "weak", "unchanged"):
             setattr(report, key, self._counts[key])
+        for key in ("thin", "base"):  # not there in a run that was begun by an earlier version
+            setattr(report, key, self._counts.get(key, getattr(report, key)))
         report.requests, report.throttled = self._counts["requests"], self._counts["throttled"]
         report.seconds = round(self._counts["seconds"], 3)
         report.pace = self._opened.adapter.capabilities.requests_per_second

@@ -27,6 +27,7 @@ from connector.store.models import Portal, RunRow
 from connector.wiring import Service
 from connector.writeback.apply import apply_plan, check_plan
 from scoring.methods import Method, MethodVersion
+from scoring.sufficiency import thin, verdicts
 
 PREVIEW_CARDS = 20
 
@@ -71,6 +72,8 @@ class Report:
     moved: int = 0
     published: bool = False
     weak: list[str] = field(default_factory=list)
+    thin: list[str] = field(default_factory=list)
+    base: dict[str, int] = field(default_factory=dict)
     pulled: dict[str, Any] = field(default_factory=dict)
     plan: dict[str, Any] | None = None
     pace: float | None = None
@@ -275,6 +278,8 @@ class Steps:
         report.as_of, report.method = moment.day.isoformat(), version.label if version.version else version.name
         report.scored, report.segments, report.moved = scored.scored, scored.segments, scored.moved
         report.published, report.weak = scored.published, list(scored.weak)
+        report.base = asdict(scored.base)
+        report.thin = thin(verdicts(scored.base), scoring_run.spoken(portal.language))
         report.customers = mirror.count_customers(session, portal.portal_id)
         report.orders = mirror.count_orders(session, portal.portal_id)
         return scored

@@ -15,13 +15,16 @@ from sqlalchemy.orm import Session
 from connector.scores.moments import Moment
 from connector.store import scores
 from connector.store.mirror import Weight
-from connector.store.models import UNIT_PLACES
+from connector.store.models import UNIT_PLACES, Portal
+from connector.store.uncounted import Uncounted, uncounted
 from scoring.errors import BadFrame
 from scoring.features import Summary, summarise_chunks
 from scoring.filters import Filters
 from scoring.frames import Orders
 from scoring.methods import Method
 from scoring.quality import Facts, Quality, assess
+from scoring.repair import copies
+from scoring.sufficiency import Base
 
 _MIX = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93)
 _SHIFT = np.uint64(29)
@@ -31,12 +34,14 @@ _SHIFT = np.uint64(29)
 class Counted:
     """Scored customers, ascending by number, with their quality.
 
-    `orders_sum` is a sum over all orders of each (never 0), for methods that hold customers in their segments.
+    `orders_sum` is a sum over all orders of each (never 0), for methods that hold customers in their segments. `base`
+    says whether there are data enough for more than a provisional score.
     """
 
     summary: Summary
     quality: Quality
     orders_sum: NDArray[np.int64] | None
+    base: Base
 
 
 def counts_alike(one: Method, other: Method) -> bool:
@@ -47,7 +52,8 @@ def counts_alike(one: Method, other: Method) -> bool:
 def count_portal(session: Session, portal_id: int, moment: Moment, method: Method, flags: NDArray[np.int16]) -> Counted:
     """Count everybody. `flags` are those of `scores.customer_flags`. Orders are streamed, never all in memory."""
     rows = scores.read_orders(session, portal_id, moment.number, moment.until, filters=method.filters)
-    return _counted(rows, moment, method, flags)
+    found = uncounted(session, session.get_one(Portal, portal_id), moment.until, method.filters)
+    return _counted(rows, moment, method, flags, found)
 
 
 def count_customers(
@@ -58,15 +64,26 @@ def count_customers(
     rows = scores.read_orders(
         session, portal_id, moment.number, moment.until, only=numbers.tolist(), filters=method.filters
     )
-    found = _counted(_renumbered(rows, numbers), moment, method, flags)
+    beside = uncounted(session, session.get_one(Portal, portal_id), moment.until, method.filters, numbers.tolist())
+    here = np.isin(beside.customer, numbers)
+    places = np.searchsorted(numbers, beside.customer[here])
+    few = Uncounted(places, beside.undated[here], beside.long_open[here])
+    found = _counted(_renumbered(rows, numbers), moment, method, flags, few)
     return replace(found, summary=replace(found.summary, number=numbers[found.summary.number]))
 
 
-def _counted(rows: Iterator[scores.OrderRows], moment: Moment, method: Method, flags: NDArray[np.int16]) -> Counted:
-    tally = _Tally(len(flags), with_sums=method.stability.active)
+def _counted(
+    rows: Iterator[scores.OrderRows],
+    moment: Moment,
+    method: Method,
+    flags: NDArray[np.int16],
+    beside: Uncounted,
+) -> Counted:
+    tally = _Tally(len(flags), beside, with_sums=method.stability.active)
     chunks = tally.watch(_scorable(rows, flags), method.filters)
     summary = summarise_chunks(chunks, as_of=moment.number, window=method.window)
-    return Counted(summary, assess(tally.facts(summary, flags)), tally.sums(summary))
+    base = Base.of(summary, without_amount=tally.without_amount)
+    return Counted(summary, assess(tally.facts(summary, flags)), tally.sums(summary), base)
 
 
 def _renumbered(chunks: Iterator[scores.OrderRows], numbers: NDArray[np.int64]) -> Iterator[scores.OrderRows]:
@@ -99,10 +116,16 @@ def _orders(rows: scores.OrderRows) -> Orders:
 class _Tally:
     """Counts per customer, on the way, what quality and stability want to know of single orders."""
 
-    def __init__(self, size: int, *, with_sums: bool) -> None:
+    def __init__(self, size: int, beside: Uncounted, *, with_sums: bool) -> None:
         self._absent = np.zeros(size, np.int32)
         self._zero = np.zeros(size, np.int32)
         self._no_rate = np.zeros(size, np.int32)
+        self._copies = np.zeros(size, np.int32)
+        self._undated = np.zeros(size, np.int32)
+        self._long_open = np.zeros(size, np.int32)
+        met = beside.customer < size  # a card that came meanwhile has no place here yet
+        self._undated[beside.customer[met]] = beside.undated[met]
+        self._long_open[beside.customer[met]] = beside.long_open[met]
         self._sums = np.zeros(size, np.uint64) if with_sums else None
 
     def watch(self, chunks: Iterator[scores.OrderRows], filters: Filters) -> Iterator[Orders]:
@@ -118,6 +141,7 @@ class _Tally:
             self._count(self._absent, rows.customer[rows.weight == Weight.NO_AMOUNT])
             self._count(self._no_rate, rows.customer[rows.weight == Weight.NO_RATE])
             self._count(self._zero, rows.customer[(rows.weight == Weight.REFUND) & (rows.units == 0)])
+            self._count(self._copies, rows.customer[copies(rows.customer, rows.day, rows.units)])
             if self._sums is not None:
                 _add_sums(self._sums, rows)
             yield orders
@@ -134,9 +158,17 @@ class _Tally:
             amounts_absent=self._absent[at],
             amounts_zero=self._zero[at],
             without_rate=self._no_rate[at],
+            duplicates=self._copies[at],
+            dates_missing=self._undated[at],
+            long_open=self._long_open[at],
             manager_missing=(flags[at] & scores.MANAGER_MISSING) > 0,
             manager_inactive=(flags[at] & scores.MANAGER_INACTIVE) > 0,
         )
+
+    @property
+    def without_amount(self) -> int:
+        """Orders that say nothing of money."""
+        return int(self._absent.sum(dtype=np.int64) + self._no_rate.sum(dtype=np.int64))
 
     def sums(self, summary: Summary) -> NDArray[np.int64] | None:
         """The sums over orders, in the summary's order."""

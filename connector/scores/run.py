@@ -33,6 +33,7 @@ from connector.store.score_arrays import ScoreArrays, store_scores
 from scoring.errors import ScoringError, UnknownMethod
 from scoring.methods import Fit, Language, Method, MethodVersion, apply, fit, load_method, method_names
 from scoring.scales import Thresholds
+from scoring.sufficiency import Base
 
 __all__ = [
     "EPOCH", "Moment", "Scored", "as_of_moment", "check_method", "check_method_of", "current_version", "fit_portal",
@@ -45,7 +46,7 @@ class Scored:
     """What a score run found. `published` is true when this run published the method; `weak` says why the fit is.
 
     `versions` are all that scored somebody, `version` first. `held` counts customers whom the method's rules of
-    stability keep in their segment.
+    stability keep in their segment. `base` is what there was to score on, enough or not.
     """
 
     version: MethodVersion
@@ -56,6 +57,7 @@ class Scored:
     segments: dict[str, int]
     versions: tuple[MethodVersion, ...]
     held: int
+    base: Base
 
 
 def check_method(name: str | None) -> None:
@@ -100,7 +102,7 @@ def score_portal(session: Session, portal: Portal, run: RunRow, moment: Moment, 
     if staging.shadow is not None:
         _shadow(session, portal, moment, staging.shadow, whole.counted(staging.shadow.method))
     held = 0 if found.held is None else int(np.count_nonzero(found.held >= 0))
-    return Scored(version, published, weak, scored, moved, _sizes(found), staging.versions, held)
+    return Scored(version, published, weak, scored, moved, _sizes(found), staging.versions, held, counted.base)
 
 
 def score_customers(

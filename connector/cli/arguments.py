@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import NoReturn
 
+from connector.cli.method_arguments import add_methods
 from connector.errors import WrongUse
 
 _UNKNOWN = "unrecognized arguments: "
@@ -62,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     load.add_argument("file", metavar="FILE", help="FILE.csv or FILE.xlsx")
     load.add_argument("--only", action="store_true", help="count imported orders only, not the CRM's own")
     load.add_argument("--dry-run", action="store_true", help="check the file and store nothing")
-    _method(commands, common)
+    add_methods(commands, common, _day)
     _analysis(add)
     settings = _portal(add("settings", "show or change a portal's settings"))
     settings.add_argument(
@@ -117,27 +118,6 @@ def _connect(commands: argparse._SubParsersAction[_Parser], common: _Parser) -> 
     amocrm = add("amocrm", "amoCRM or Kommo, with a long-lived token")
     amocrm.add_argument("--token", required=True)
     amocrm.add_argument("--account-url", required=True)
-
-
-def _method(commands: argparse._SubParsersAction[_Parser], common: _Parser) -> None:
-    method = commands.add_parser("method", help="list, show and fit methods")
-    actions = method.add_subparsers(dest="action", required=True, parser_class=_Parser, metavar="ACTION")
-
-    def add(action: str, text: str) -> argparse.ArgumentParser:
-        one: argparse.ArgumentParser = actions.add_parser(action, help=text, description=text, parents=[common])
-        return one
-
-    listing = add("list", "the methods that ship, and a portal's published versions")
-    listing.add_argument("portal", nargs="?", metavar="N")
-    show = add("show", "one method or published version, whole")
-    show.add_argument("method", metavar="METHOD", help="such as sales5, or sales5@1 with --portal")
-    show.add_argument("--portal", metavar="N")
-    fit = add("fit", "the thresholds that a fit on today's data would give; publishes nothing")
-    fit.add_argument("portal", metavar="N")
-    _as_of(fit)
-    for action in ("simulate", "publish", "rollback"):
-        later = add(action, "comes with a later version")
-        later.add_argument("rest", nargs="*")
 
 
 def _portal(command: argparse.ArgumentParser, *, dry_run: bool = False) -> argparse.ArgumentParser:

@@ -49,6 +49,7 @@ COMMANDS: Mapping[str, Command] = {
     "card": delivery_commands.card,
     "requests": delivery_commands.requests,
     "method": method_commands.method,
+    "history": method_commands.history,
     "explain": analysis_commands.explain,
     "serve": service_commands.serve,
     "worker": service_commands.worker,

@@ -1,85 +1,160 @@
-"""method list, show and fit. What changes a published method comes with a later version and says so."""
+"""method …, history: an analyst's commands. Each prints one JSON object or a few lines for people."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from connector.cli import method_texts as texts
 from connector.cli.output import emit
 from connector.config import Config
 from connector.errors import WrongUse
-from connector.jobs import loop
-from connector.scores.run import check_method
-from connector.store import portals, scores
-from connector.store.models import MethodRow
-from connector.wiring import assemble
-from scoring.methods import MethodVersion, load_method, method_names
+from connector.jobs import loop, whatif
+from connector.jobs import methods as work
+from connector.jobs.methods import Person
+from connector.scores.versions import Reach
+from connector.store.methods import ALL, MANAGERS, SHADOW, TEAMS
+from connector.wiring import Service, assemble
+
+Answer = tuple[dict[str, Any], str]
 
 
 def method(config: Config, words: argparse.Namespace) -> int:
-    """Dispatch to the action."""
-    actions = {"list": _list, "show": _show, "fit": _fit}
-    if words.action not in actions:
-        raise WrongUse(f"`method {words.action}` comes with a later version; list, show and fit work")
-    result, text = actions[words.action](config, words)
+    """Dispatch to the action. What needs no portal opens no database."""
+    alone = _ALONE.get(words.action)
+    if alone is not None and (words.action != "show" or "@" not in words.method):
+        result, text = alone(words)
+    else:
+        with assemble(config) as service:
+            result, text = _ACTIONS[words.action](service, words)
     emit(result, as_json=words.json, text=text)
     return 0
 
 
-def _list(config: Config, words: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    shipped = [_shipped(name) for name in method_names()]
-    published: list[dict[str, Any]] = []
-    if words.portal:
-        with assemble(config) as service, service.database.session() as session:
-            portal = portals.portal_named(session, words.portal)
-            rows = scores.published_versions(session, portal.portal_id)
-            published = [
-                {
-                    "method": f"{row.name}@{row.version}",
-                    "published_at": row.published_at.isoformat() if row.published_at else None,
-                    "in_force": portal.method == f"{row.name}@{row.version}",
-                    "digest": row.digest,
-                    "weak": row.weak,
-                }
-                for row in rows
-            ]
-    lines = [f"{item['method']:14} {item['bins']} bins, {len(item['segments'])} segments" for item in shipped]
-    lines += [f"{item['method']:14} published {item['published_at'][:10]}" for item in published]
-    return {"shipped": shipped, "published": published}, "\n".join(lines)
-
-
-def _show(config: Config, words: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    name, at, number = words.method.partition("@")
-    check_method(name)
-    if not at:
-        spec = load_method(name).spec()
-        return spec, json.dumps(spec, ensure_ascii=False, indent=2)
-    if not words.portal or not number.isdigit():
-        raise WrongUse("a published version belongs to a portal: write `method show sales5@1 --portal N`")
-    with assemble(config) as service, service.database.session() as session:
-        portal = portals.portal_named(session, words.portal)
-        row = session.get(MethodRow, (portal.portal_id, name, int(number)))
-        if row is None:
-            raise WrongUse(f"{words.portal} has no published version {words.method}")
-        body: dict[str, Any] = json.loads(MethodVersion.from_json(row.body).to_json())
-    return body, json.dumps(body, ensure_ascii=False, indent=2)
-
-
-def _fit(config: Config, words: argparse.Namespace) -> tuple[dict[str, Any], str]:
+def history(config: Config, words: argparse.Namespace) -> int:
+    """A customer's scores over time."""
     with assemble(config) as service:
-        fitted = loop.fit_method(service, words.portal, as_of=words.as_of, method=words.method)
-    lines = [f"{fitted['method']} on {fitted['customers']} customers as of {fitted['as_of']}"]
-    lines += [f"  {axis}: {', '.join(map(str, borders))}" for axis, borders in fitted["thresholds"].items()]
-    lines += [f"  weak: {reason}" for reason in fitted["weak"]]
-    return fitted, "\n".join(lines)
+        found = work.history(service, words.portal, words.customer, words.on)
+    emit(found, as_json=words.json, text=texts.history(found))
+    return 0
 
 
-def _shipped(name: str) -> dict[str, Any]:
-    shipped = load_method(name)
-    return {
-        "method": name,
-        "bins": shipped.bins,
-        "window": shipped.window,
-        "segments": [segment.value for segment in shipped.segments],
-    }
+def _list(service: Service, words: argparse.Namespace) -> Answer:
+    found = work.listed(service, words.portal)
+    return found, texts.listed(found)
+
+
+def _show_rules(words: argparse.Namespace) -> Answer:
+    spec = work.rules(words.method)
+    return spec, json.dumps(spec, ensure_ascii=False, indent=2)
+
+
+def _show(service: Service, words: argparse.Namespace) -> Answer:
+    found = work.shown(service, words.method, words.portal)
+    return found, json.dumps(found, ensure_ascii=False, indent=2)
+
+
+def _fit(service: Service, words: argparse.Namespace) -> Answer:
+    fitted = loop.fit_method(service, words.portal, as_of=words.as_of, method=words.method)
+    return fitted, texts.fitted(fitted)
+
+
+def _draft(service: Service, words: argparse.Namespace) -> Answer:
+    notes = {language: text for language, text in (("ru", words.note_ru), ("en", words.note_en)) if text}
+    found = work.draft(
+        service,
+        words.portal,
+        words.method,
+        _person(words),
+        as_of=words.as_of,
+        thresholds_of=words.thresholds_of,
+        notes=notes,
+    )
+    return found, texts.drafted(found)
+
+
+def _simulate(service: Service, words: argparse.Namespace) -> Answer:
+    found = whatif.simulate(service, words.portal, words.method, as_of=words.as_of, limit=words.limit)
+    if words.html:
+        from connector.web.whatif_file import page  # noqa: PLC0415 - pages are loaded only where one is written
+
+        try:
+            Path(words.html).write_text(page(found), encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise WrongUse(f"{words.html} cannot be written: {getattr(error, 'strerror', error)}") from None
+        found["html"] = words.html
+    return found, texts.simulated(found)
+
+
+def _review(service: Service, words: argparse.Namespace) -> Answer:
+    found = work.review(service, words.portal, words.label, _person(words))
+    return found, f"{found['method']} is reviewed by {found['reviewer']}"
+
+
+def _publish(service: Service, words: argparse.Namespace) -> Answer:
+    if words.shadow:
+        reach = Reach(SHADOW, (), words.effective_from)
+    elif words.to_teams or words.to_managers:
+        reach = Reach(TEAMS if words.to_teams else MANAGERS, words.to_teams or words.to_managers, words.effective_from)
+    else:
+        reach = Reach(ALL, (), words.effective_from)
+    found = work.publish(service, words.portal, words.label, reach, _person(words))
+    return found, texts.published(found)
+
+
+def _rollback(service: Service, words: argparse.Namespace) -> Answer:
+    found = work.rollback(service, words.portal, _person(words))
+    return found, texts.rolled_back(found)
+
+
+def _retire(service: Service, words: argparse.Namespace) -> Answer:
+    found = work.retire(service, words.portal, words.label, _person(words))
+    return found, f"{found['method']} is retired"
+
+
+def _prove(words: argparse.Namespace) -> Answer:
+    found = work.proven(words.file)
+    if not found["sound"]:
+        raise WrongUse(texts.refused(found))
+    return found, texts.proven(found)
+
+
+def _diff(service: Service, words: argparse.Namespace) -> Answer:
+    found = work.compared(service, words.portal, words.one, words.other)
+    return found, texts.differences(found)
+
+
+def _stability(service: Service, words: argparse.Namespace) -> Answer:
+    found = work.stability(service, words.portal, days=words.days, least=words.least)
+    return found, texts.stability(found)
+
+
+def _flows(service: Service, words: argparse.Namespace) -> Answer:
+    if words.first > words.last:
+        raise WrongUse(f"--from {words.first} is after --to {words.last}")
+    found = work.segments_between(service, words.portal, words.first, words.last)
+    return found, texts.flows(found["flows"])
+
+
+def _person(words: argparse.Namespace) -> Person:
+    return Person(words.by, words.reason)
+
+
+_ALONE: Mapping[str, Callable[[argparse.Namespace], Answer]] = {"show": _show_rules, "prove": _prove}
+_ACTIONS: Mapping[str, Callable[[Service, argparse.Namespace], Answer]] = {
+    "list": _list,
+    "show": _show,
+    "fit": _fit,
+    "draft": _draft,
+    "simulate": _simulate,
+    "review": _review,
+    "publish": _publish,
+    "rollback": _rollback,
+    "retire": _retire,
+    "diff": _diff,
+    "stability": _stability,
+    "flows": _flows,
+}

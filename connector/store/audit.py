@@ -47,6 +47,11 @@ def acting(actor: str) -> Iterator[None]:
         _ACTOR.reset(token)
 
 
+def actor() -> str:
+    """Who acts in this thread, `cli` where nobody has said so."""
+    return _ACTOR.get() or PERSON
+
+
 def note(session: Session, portal_id: int, actor: str, action: str, detail: Mapping[str, Any]) -> None:
     """Add to the trail. SYSTEM and PERSON become exact where it is known who acts. No secret, no personal data."""
     by = (_ACTOR.get() or actor) if actor in {SYSTEM, PERSON} else actor

@@ -62,6 +62,30 @@ def customers_of_managers(
     return np.array(session.scalars(query.order_by(CustomerRow.number)).all(), np.int64)
 
 
+def refs_of(session: Session, portal_id: int, numbers: Sequence[int]) -> dict[int, str]:
+    """Number → `company:45`."""
+    rows = session.execute(
+        select(CustomerRow.number, CustomerRow.kind, CustomerRow.external_id).where(
+            CustomerRow.portal_id == portal_id, CustomerRow.number.in_(list(numbers))
+        )
+    )
+    return {number: f"{kind}:{external_id}" for number, kind, external_id in rows}
+
+
+def contacts_among(session: Session, portal_id: int, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of these customers are contacts; the others are companies."""
+    columns = (("number", "integer"), ("contact", "boolean"))
+    query = (
+        "SELECT number, kind = 'contact' AS contact FROM customers WHERE portal_id = %(portal)s"
+        " AND number >= block.low AND number < block.high"
+    )
+    size = session.scalar(text("SELECT next_number FROM portals WHERE portal_id = :p"), {"p": portal_id}) or 0
+    found = np.zeros(size, np.bool_)
+    for rows in read_blocks(session, query, {"portal": portal_id}, columns, numbers=size, block=CUSTOMERS_AT_ONCE):
+        found[rows["number"].astype(np.int64)] = rows["contact"] == 1
+    return found[numbers]
+
+
 def before(
     session: Session,
     portal_id: int,
@@ -140,6 +164,18 @@ def store_shadow(
 def drop_shadow(session: Session, portal_id: int) -> None:
     """Forget the scores beside: no version runs as a shadow any more."""
     session.execute(text("DELETE FROM shadow_scores WHERE portal_id = :p"), {"p": portal_id})
+
+
+def held_segments(session: Session, portal_id: int) -> dict[tuple[str, str], int]:
+    """Customers held in a segment against their scores: by the segment, and by the one that scores alone give."""
+    rows = session.execute(
+        text(
+            "SELECT segment, held_segment, count(*) FROM scores WHERE portal_id = :p AND held_segment IS NOT NULL"
+            " GROUP BY segment, held_segment"
+        ),
+        {"p": portal_id},
+    )
+    return {(segment, by_code): int(count) for segment, by_code, count in rows}
 
 
 def shadow_flows(session: Session, portal_id: int) -> dict[tuple[str | None, str], int]:

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from connector.cli.method_arguments import add_methods
 from connector.errors import WrongUse
+from scoring.quality import Cause
 
 _UNKNOWN = "unrecognized arguments: "
 _SECRETIVE = re.compile(r"\w+://[^\s']+|(?<=')[^'\s]{20,}(?=')")
@@ -97,6 +98,14 @@ def _analysis(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     explain.add_argument("customer", metavar="CUSTOMER", help="company:45 or contact:123")
     explain.add_argument("--as-of", type=_day, metavar="D", help="as of the end of this day (default: last scoring)")
     explain.add_argument("--language", choices=["ru", "en"], help="default: the portal's own")
+    quality = _portal(add("quality", "what is doubtful in a portal's data, whom it concerns, and what to repair first"))
+    quality.add_argument(
+        "--cause", choices=[str(cause.name).lower() for cause in Cause], help="only customers with this"
+    )
+    quality.add_argument(
+        "--worst", type=_few, default=25, metavar="COUNT", help="how many customers to list (up to 1000)"
+    )
+    quality.add_argument("--language", choices=["ru", "en"], help="default: the portal's own")
 
 
 def _connect(commands: argparse._SubParsersAction[_Parser], common: _Parser) -> None:
@@ -143,6 +152,12 @@ def _count(text: str) -> int | None:
         return None
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is no number of cards: write a number, or all")
+    return int(text)
+
+
+def _few(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or len(text) > 4 or int(text) > 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1000")
     return int(text)
 
 

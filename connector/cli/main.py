@@ -51,6 +51,7 @@ COMMANDS: Mapping[str, Command] = {
     "method": method_commands.method,
     "history": method_commands.history,
     "explain": analysis_commands.explain,
+    "quality": analysis_commands.quality,
     "serve": service_commands.serve,
     "worker": service_commands.worker,
     "demo": service_commands.demo,

@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session
 from adapters.records import CustomerRef
 from connector.errors import WrongUse
 from connector.scores import run as scoring_run
-from connector.scores.run import EPOCH, Moment, as_of_moment
-from connector.store import histories, scores
+from connector.scores.moments import EPOCH, Moment, as_of_moment
+from connector.store import histories, methods, scores
 from connector.store.histories import HistoryOrder
 from connector.store.mirror import Weight
 from connector.store.models import UNIT_PLACES, MethodRow, Portal, ScoreRow
@@ -169,7 +169,10 @@ def explain_customer(
     version = _version(session, portal, stored)
     day = as_of or scores.last_as_of(session, portal.portal_id)
     moment = as_of_moment(portal.time_zone, min(day, _today(portal, now)) if day and not as_of else day, now)
-    found = histories.orders_of(session, portal.portal_id, row.number, moment.number, moment.until)
+    filters = version.method.filters
+    found = histories.orders_of(session, portal.portal_id, row.number, moment.number, moment.until, filters)
+    if filters.of_arrays:
+        found = [order for order, kept in zip(found, filters.keep(as_orders(found)), strict=True) if kept]
     orders = as_orders(found)
     summary = summarise(orders, as_of=moment.number, window=version.method.window)
     if not len(summary):
@@ -197,7 +200,7 @@ def _today(portal: Portal, now: datetime) -> date:
 def _version(session: Session, portal: Portal, stored: tuple[ScoreRow, MethodRow | None] | None) -> MethodVersion:
     """The version that scored the customer, else the one in force."""
     if stored is not None and stored[1] is not None:
-        return MethodVersion.from_json(stored[1].body)
+        return methods.opened(stored[1])
     version = scoring_run.current_version(session, portal)
     if version is None:
         raise WrongUse(f"{portal.name} has no scores yet: run `score {portal.name}` first")

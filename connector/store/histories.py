@@ -10,7 +10,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from adapters.records import CustomerRef
-from connector.store.models import CustomerRow, MethodRow, OrderRow, ScoreRow
+from connector.store.database import raw
+from connector.store.methods import row_of
+from connector.store.models import CustomerRow, MethodRow, ScoreRow
+from connector.store.order_filters import condition
+from scoring.filters import Filters
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,41 +47,24 @@ def customer_of(session: Session, portal_id: int, ref: CustomerRef) -> CustomerR
 
 
 def orders_of(
-    session: Session, portal_id: int, customer: int, last_day: int, not_after: datetime
+    session: Session, portal_id: int, customer: int, last_day: int, not_after: datetime, filters: Filters | None = None
 ) -> list[HistoryOrder]:
-    """Everything that counts for a customer up to a day and a moment, oldest first."""
-    rows = session.execute(
-        select(
-            OrderRow.source,
-            OrderRow.external_id,
-            OrderRow.at,
-            OrderRow.day,
-            OrderRow.amount,
-            OrderRow.currency,
-            OrderRow.units,
-            OrderRow.weight,
-            OrderRow.manager_id,
-        )
-        .where(
-            OrderRow.portal_id == portal_id,
-            OrderRow.customer == customer,
-            OrderRow.day <= last_day,
-            OrderRow.at <= not_after,
-        )
-        .order_by(OrderRow.day, OrderRow.at, OrderRow.source, OrderRow.external_id)
+    """What counts for a customer up to a day and a moment, oldest first.
+
+    `filters` leaves out orders by what the store alone knows of them.
+    """
+    which, wanted = condition(filters)
+    sql = (
+        "SELECT source, external_id, at, day, amount, currency, units, weight, manager_id FROM orders"
+        " WHERE portal_id = %(portal)s AND customer = %(customer)s AND day <= %(day)s AND at <= %(moment)s"
+        f"{which} ORDER BY day, at, source, external_id"
     )
-    return [
-        HistoryOrder(source, external_id, at, day, amount, currency, units, weight, manager_id)
-        for source, external_id, at, day, amount, currency, units, weight, manager_id in rows
-        if at is not None and day is not None
-    ]
+    params = {"portal": portal_id, "customer": customer, "day": last_day, "moment": not_after, **wanted}
+    with raw(session).cursor() as cursor:
+        return [HistoryOrder(*row) for row in cursor.execute(sql.encode(), params).fetchall()]
 
 
 def score_with_version(session: Session, portal_id: int, customer: int) -> tuple[ScoreRow, MethodRow | None] | None:
     """The stored score of a customer and the version that gave it, None where there is no score."""
     score = session.get(ScoreRow, (portal_id, customer))
-    if score is None:
-        return None
-    name, _, number = score.method.partition("@")
-    version = session.get(MethodRow, (portal_id, name, int(number))) if number.isdigit() else None
-    return score, version
+    return None if score is None else (score, row_of(session, portal_id, score.method))

@@ -298,6 +298,17 @@ def activity(session: Session, portal_ids: Sequence[int]) -> Activity:
     )
 
 
+def last_base(session: Session, portal_id: int) -> dict[str, int] | None:
+    """What the last scoring of a whole portal had to go on (`scoring.sufficiency.Base`), None before the first."""
+    found = session.scalar(
+        select(RunRow.counts["base"])
+        .where(RunRow.portal_id == portal_id, RunRow.counts.has_key("base"))
+        .order_by(RunRow.started_at.desc())
+        .limit(1)
+    )
+    return found or None
+
+
 def _customer_columns(*first: ColumnElement[Any]) -> Any:
     return select(
         *first,

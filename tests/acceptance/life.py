@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from importlib import import_module
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+import psutil
 from sqlalchemy import text
 
 from connector.jobs import schedule
@@ -27,6 +29,7 @@ from sandbox.clock import RealClock
 from sandbox.faults import Faults
 from sandbox.random_shop import random_shop
 from sandbox.server import serve
+from sandbox.shop import Shop
 from tests.acceptance.stage import ROOT, Stage
 from tests.connector.api.bench import Browser, Told, ask
 
@@ -42,6 +45,29 @@ class Life:
     url: str
     environ: dict[str, str]
     database: Database
+    home: Path
+    shop: Shop
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    # --- our processes -----------------------------------------------------------------------------------------
+
+    def start(self, name: str) -> None:
+        """A web process (`web`) or a worker (any other name)."""
+        command = "serve" if name == "web" else "worker"
+        self.processes[name] = _started(command, self.environ, self.home / f"{name}.log")
+
+    def kill(self, name: str) -> None:
+        """kill -9, for the web process with the one that serves in its place."""
+        process = self.processes.pop(name)
+        for each in (process, *_children(process)):
+            with suppress(ProcessLookupError):
+                os.kill(each.pid, signal.SIGKILL)
+        process.wait()
+
+    def stop(self) -> None:
+        """End them all."""
+        for process in self.processes.values():
+            _stop(process)
 
     # --- our side ----------------------------------------------------------------------------------------------
 
@@ -156,8 +182,10 @@ def until(what: Callable[[], Any], seconds: float = 20.0) -> Any:
 
 
 @contextmanager
-def living(crm: str, database: Database, database_url: str, home: Path, *, worker: bool = False) -> Iterator[Life]:
-    """A portal, our web process, and if wanted a worker; all of it is gone afterwards."""
+def living(
+    crm: str, database: Database, database_url: str, home: Path, *, worker: bool = False, workers: int = 0
+) -> Iterator[Life]:
+    """A portal, our web process, and if wanted workers; all of it is gone afterwards."""
     create = import_module(f"sandbox.{crm}").create_portal
     shop = random_shop(5, 60, 240, RealClock().now().date())
     portal = create(shop, clock=RealClock(), limits=False, faults=Faults.none(), token="sandbox-token")
@@ -185,12 +213,12 @@ def living(crm: str, database: Database, database_url: str, home: Path, *, worke
             f"{crm.upper()}_CLIENT_ID": portal.oauth.client_id,
             f"{crm.upper()}_CLIENT_SECRET": portal.oauth.client_secret,
         }
-        started = [_started("serve", environ, home)]
-        started += [_started("worker", environ, home)] if worker else []
-        for process in started:
-            running.callback(_stop, process)
+        life = Life(crm, portal, url, environ, database, home, shop)
+        running.callback(life.stop)
+        for name in ("web", *(f"worker-{number}" for number in range(workers or worker))):
+            life.start(name)
         until(lambda: _answers(port))
-        yield Life(crm, portal, url, environ, database)
+        yield life
 
 
 def _free_port() -> int:
@@ -204,8 +232,15 @@ def _answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _started(command: str, environ: dict[str, str], home: Path) -> subprocess.Popen[bytes]:
-    with (home / f"{command}.log").open("ab") as log:
+def _children(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _started(command: str, environ: dict[str, str], heard: Path) -> subprocess.Popen[bytes]:
+    with heard.open("ab") as log:
         return subprocess.Popen([sys.executable, "-m", "connector", command], cwd=ROOT, env=environ, stderr=log)
 
 

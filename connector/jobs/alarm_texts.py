@@ -21,6 +21,10 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "the CRM told us to slow down {throttled} times in {requests} requests",
     ),
     "inbox": ("событие ждёт обработки с {since}", "an event has been waiting since {since}"),
+    "aside": (
+        "не удалось прочитать записей: {records}, повтор раз в день: {reason}",
+        "{records} records could not be read and are tried again once a day: {reason}",
+    ),
     "queue": ("задания ждут с {since}: не хватает обработчиков", "jobs wait since {since}: too few workers"),
     "moves": (
         "сегмент сменили необычно многие: {moved} (доля {share}, обычно {usual})",

@@ -22,6 +22,7 @@ from adapters.records import CRM
 from adapters.registry import access_from_input, uninstall
 from connector.errors import ConnectorError, UnknownPortal, WrongUse
 from connector.grants import app_of
+from connector.jobs import subscribing
 from connector.store import hooks, mirror, portals
 from connector.store.models import Portal
 from connector.wiring import Service, budget_key
@@ -95,6 +96,7 @@ def disconnect(service: Service, name: str, *, purge: bool) -> dict[str, Any]:
     """
     with service.database.session() as session:
         portal = portals.portal_named(session, name)
+    _end_webhooks(service, portal)
     revoked = _revoke(service, portal)
     with service.database.session() as session:
         portal = portals.portal_named(session, name)
@@ -106,6 +108,17 @@ def disconnect(service: Service, name: str, *, purge: bool) -> dict[str, Any]:
             portal.state, portal.state_reason, portal.access = "disconnected", None, None
             portals.note(session, portal.portal_id, "cli", "portal.disconnected", {})
         return answer
+
+
+def _end_webhooks(service: Service, portal: Portal) -> None:
+    """Have no more events posted to us. Where the CRM is away they come on, and are refused."""
+    if portal.access is None or portal.settings.get(subscribing.SETTING) != subscribing.ON:
+        return
+    try:
+        with service.open(service.access_of(portal), attempts=2, patient=False) as opened:
+            subscribing.unsubscribe(service, portal, opened.adapter)
+    except (CRMError, ConnectorError, HostRefused) as error:
+        log.warning("webhooks not ended portal=%d reason=%s", portal.portal_id, error)
 
 
 def _revoke(service: Service, portal: Portal) -> bool:

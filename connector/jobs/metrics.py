@@ -51,6 +51,8 @@ def _metrics(session: Session, now: datetime) -> Iterator[Metric]:
     yield _gauge("rfm_inbox_records", "Changed records that wait to be read.", [(_of(n), c) for n, c, _ in waiting])
     oldest = [(_of(name), _age(since, now)) for name, _, since in waiting]
     yield _gauge("rfm_inbox_oldest_seconds", "How long the oldest event of the inbox waits.", oldest)
+    aside = [(_of(names[one.portal_id]), float(one.count)) for one in inbox.aside(session) if one.portal_id in names]
+    yield _gauge("rfm_inbox_set_aside", "Records that could not be read and are tried again once a day.", aside)
     sent = [
         ({**_of(names[one]), "status": status}, count)
         for one, status, count in requests.totals(session)

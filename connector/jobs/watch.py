@@ -10,6 +10,7 @@ paused     the portal waits for a person
 stale      no run came to its end for two days, with a weekly schedule for eight and a half
 throttled  the CRM told us to slow down at more than a twentieth of the requests of this and the last hour
 inbox      an event waits for more than ten minutes
+aside      records that webhooks spoke of could not be read; they are tried again once a day
 queue      a job is due for more than ten minutes: there are too few workers
 =========  ==============================================================================================
 
@@ -123,6 +124,9 @@ def _of_waiting(session: Session, active: set[int], now: datetime) -> Iterator[A
         since = inbox.oldest(session, portal_id)
         if portal_id in active and since is not None and now - since > _WAITING:
             yield Alarm(portal_id, "inbox", detail={"since": since.isoformat(timespec="seconds")})
+    for aside in inbox.aside(session):
+        if aside.portal_id in active:
+            yield Alarm(aside.portal_id, "aside", detail={"records": aside.count, "reason": aside.reason})
     due = [depth.due_since for depth in jobs.depths(session) if depth.due_since is not None]
     if due and now - min(due) > _WAITING:
         yield Alarm(SERVICE, "queue", detail={"since": min(due).isoformat(timespec="seconds")})

@@ -5,8 +5,10 @@ from __future__ import annotations
 from urllib.parse import parse_qs, urlsplit
 
 from adapters.records import CRM
-from connector.jobs import connecting, loop, subscribing
+from connector.deadline import NEVER
+from connector.jobs import connecting, definitions, loop, schedule, subscribing
 from connector.store import hooks
+from connector.store.jobs import SERVICE
 from connector.store.tokens import to_grant
 from tests.connector.factories import rows
 
@@ -103,6 +105,25 @@ def test_an_amocrm_marketplace_installation_is_answered_first_and_exchanged_afte
     assert amocrm.kept().state == "active"
     assert rows(amocrm.database, "SELECT count(*) FROM install_codes") == [0]
     assert amocrm.kept().settings[subscribing.SETTING] == subscribing.ON
+
+
+def test_a_marketplace_installation_is_finished_by_a_worker_when_the_web_process_dies_after_its_answer(amocrm):
+    assert amocrm.portal.oauth.install_widget(urlsplit(amocrm.crm_url).netloc).status == 200
+    amocrm.later.waiting.clear()  # dead
+    definitions.perform(amocrm.service, schedule.INSTALLS, SERVICE, NEVER)
+    assert amocrm.kept().state == "active"
+    assert rows(amocrm.database, "SELECT job FROM work WHERE asked_at IS NOT NULL ORDER BY 1") == ["run", "setup"]
+    amocrm.set_up()
+    definitions.perform(amocrm.service, schedule.RUN, amocrm.kept().portal_id, NEVER)
+    assert amocrm.kept().first_run_at is not None
+
+
+def test_the_daily_look_puts_back_webhooks_that_somebody_has_removed(amocrm):
+    amocrm.install()
+    before = _hooks(amocrm)
+    amocrm.portal.account.hooks.clear()
+    definitions.perform(amocrm.service, schedule.SETUP, amocrm.kept().portal_id, NEVER)
+    assert _hooks(amocrm) == before
 
 
 def test_a_bitrix24_page_ends_the_installation_by_a_script_of_ours_and_only_in_the_portals_frame(bitrix24):

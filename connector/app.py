@@ -22,7 +22,7 @@ from connector.api.lazily import ServiceWhenNeeded
 from connector.config import Config, from_environment
 from connector.errors import ConnectorError, DatabaseAway
 from connector.store.database import Database, open_database
-from connector.web import plotly_script, view
+from connector.web import delivery_pages, plotly_script, view
 from connector.web.pages import Sources, register
 from connector.wiring import utc_now
 from webhooks import blueprint
@@ -92,6 +92,7 @@ def create_app(
     _add_headers(app)
     view.add_language(app)
     register(app, Sources(database, clock))
+    delivery_pages.register(app)
     plotly_script.register(app)
     service = ServiceWhenNeeded(config, database, clock)
     _add_routes_of_crms(app, service, clock, background)

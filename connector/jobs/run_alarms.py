@@ -136,15 +136,16 @@ def of_quota(portal: Portal, traffic: Traffic, last: RunRow | None) -> Alarm | N
     return Alarm(portal.portal_id, "quota", detail={"throttled": traffic.throttled, "requests": traffic.requests})
 
 
-def histories(session: Session) -> dict[int, History]:
-    """What is known of each portal that has an ended run, in two queries."""
+def histories(session: Session, only: Sequence[int] | None = None) -> dict[int, History]:
+    """What is known of each portal that has an ended run, in two queries; `only` names the portals."""
+    these = (RunRow.kind == "run", RunRow.state.in_(("done", "done_with_refusals")))
     ranked = (
         select(
             RunRow.portal_id,
             RunRow.run_id,
             func.row_number().over(partition_by=RunRow.portal_id, order_by=RunRow.started_at.desc()).label("rank"),
         )
-        .where(RunRow.kind == "run", RunRow.state.in_(("done", "done_with_refusals")))
+        .where(*these, *([] if only is None else [RunRow.portal_id.in_(only)]))
         .subquery()
     )
     rows = session.scalars(

@@ -16,7 +16,7 @@ from connector.wording import Language
 RU, EN = texts_in(Language.RU), texts_in(Language.EN)
 COMPOSED = (
     "crm.", "kind.", "state.", "state_text.", "count.", "empty.", "error.", "segments.", "customers.order_", "runs.",
-    "tasks.",
+    "tasks.", "delivery_part.", "delivery_cause.", "delivery_by.",
 )  # fmt: skip
 
 

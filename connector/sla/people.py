@@ -67,12 +67,24 @@ class People:
             return Routing(self.default_manager_id, Route.DEFAULT_MANAGER, absence)
         return Routing(None, Route.NOBODY, absence)
 
+    def lead_above(self, manager_id: str | None) -> str | None:
+        """The nearest working team lead who is not this manager himself; None where there is none."""
+        manager = None if manager_id is None else self.managers.get(manager_id)
+        return None if manager is None else next((lead for lead in self._leads(manager) if lead != manager_id), None)
+
+    def works(self, manager_id: str | None) -> bool:
+        """Whether somebody is known and active."""
+        return self._works(manager_id)
+
     def _lead_of(self, manager: Manager) -> str | None:
-        """The nearest working head of his teams, climbing to parent teams; else the one from the settings."""
+        return next(self._leads(manager), None)
+
+    def _leads(self, manager: Manager) -> Iterator[str]:
+        """The working heads of his teams, nearest first, climbing to parent teams; then those from the settings."""
         above = [team_id for own in manager.team_ids for team_id in self._upwards(own)]
         heads = (self.teams[team_id].lead_id for team_id in above if team_id in self.teams)
         named = (self.team_leads.get(team_id) for team_id in above)
-        return next((lead for lead in (*heads, *named) if self._works(lead)), None)
+        return (lead for lead in (*heads, *named) if lead is not None and self._works(lead))
 
     def _upwards(self, team_id: str) -> Iterator[str]:
         """The team and its parents, nearest first; a circle of parents ends where it closes."""

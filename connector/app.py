@@ -22,7 +22,7 @@ from connector.api.lazily import ServiceWhenNeeded
 from connector.config import Config, from_environment
 from connector.errors import ConnectorError, DatabaseAway
 from connector.store.database import Database, open_database
-from connector.web import delivery_pages, plotly_script, view
+from connector.web import analysis_pages, delivery_pages, methods, plotly_script, view
 from connector.web.pages import Sources, register
 from connector.wiring import utc_now
 from webhooks import blueprint
@@ -93,8 +93,10 @@ def create_app(
     view.add_language(app)
     register(app, Sources(database, clock))
     delivery_pages.register(app)
+    analysis_pages.register(app)
     plotly_script.register(app)
     service = ServiceWhenNeeded(config, database, clock)
+    methods.register(app, service)
     _add_routes_of_crms(app, service, clock, background)
     app.register_blueprint(doors.create_metrics(config, database, clock))
     _add_health(app, database)

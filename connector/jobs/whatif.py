@@ -36,10 +36,13 @@ _WEEK_DAYS, _MONTH_WEEKS, _WORKING_DAYS = 7, 365.25 / 12 / 7, 5
 _DAILY_BUDGET = 10
 
 
-def simulate(service: Service, name: str, words: str, *, as_of: date | None = None, limit: int = 20) -> dict[str, Any]:
+def simulate(
+    service: Service, name: str, words: str, *, as_of: date | None = None, limit: int = 20, priced: bool = True
+) -> dict[str, Any]:
     """The report. `words` name a version of the portal (sales5@2), or rules to be fitted: sales5, FILE.toml.
 
-    As of a past day both versions score that day's orders. Raises `WrongUse` where no version is in force.
+    As of a past day both versions score that day's orders. To be `priced` in requests, some CRMs are asked what the
+    account may do. Raises `WrongUse` where no version is in force.
     """
     now = service.now()
     with service.database.rehearsal() as session:
@@ -69,7 +72,7 @@ def simulate(service: Service, name: str, words: str, *, as_of: date | None = No
             "churn_risk": {"on": found.churn_on, "off": found.churn_off},
             "upsell": {"on": found.upsell_on, "off": found.upsell_off},
         },
-        "cards": _cards(found, _capabilities(service, portal)),
+        "cards": _cards(found, _capabilities(service, portal) if priced else None),
         "work": work,
         "movers": shown,
     }

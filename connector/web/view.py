@@ -44,7 +44,7 @@ def add_language(app: Flask) -> None:
     app.add_template_filter(_number, "number")
     app.add_template_filter(_money, "money")
     app.add_template_filter(_moment, "moment")
-    app.add_template_filter(_chart, "chart")
+    app.add_template_filter(as_data, "chart")
 
 
 def texts_of_request() -> Texts:
@@ -74,7 +74,7 @@ def _moment(value: datetime, here: tzinfo, *, named: bool = False) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), shown)
 
 
-def _chart(data: dict[str, Any]) -> Markup:
+def as_data(data: dict[str, Any]) -> Markup:
     """Data for a script block: nothing in it can end the block or open another."""
     text = json.dumps(data, ensure_ascii=False)
     for sign in "<>&":

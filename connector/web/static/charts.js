@@ -97,6 +97,32 @@
     return [traces, layout];
   }
 
+  function sankey(data, width) {
+    const node = (work) => colour(`--seg-${work}`) || colour("--seg-other");
+    const traces = [{
+      type: "sankey",
+      arrangement: "fixed",
+      node: {
+        label: data.labels.map(escaped),
+        color: data.works.map(node),
+        line: { width: 0 },
+        pad: 14,
+        thickness: 14,
+        hovertemplate: "%{label}<extra></extra>",
+      },
+      link: {
+        source: data.sources,
+        target: data.targets,
+        value: data.values,
+        color: data.sources.map((at) => faded(node(data.works[at]), 0.35)),
+        customdata: data.texts.map(escaped),
+        hovertemplate: "%{source.label} → %{target.label}<br>%{customdata}<extra></extra>",
+      },
+    }];
+    const rows = Math.max(data.left, data.labels.length - data.left);
+    return [traces, { ...base(), width, height: rows * 56 + 24, margin: { l: 4, r: 4, t: 8, b: 8 } }];
+  }
+
   // Plotly reads a few tags in its texts; ours are plain words.
   const escaped = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
@@ -110,7 +136,7 @@
         place.className = "plot";
         figure.append(place);
       }
-      const [traces, layout] = (data.kind === "bar" ? bar : shares)(data, figure.clientWidth);
+      const [traces, layout] = ({ bar, sankey }[data.kind] ?? shares)(data, figure.clientWidth);
       Plotly.react(place, traces, layout, config);
     }
   }

@@ -154,7 +154,10 @@ class CustomerRow(Base):
     """
 
     __tablename__ = "customers"
-    __table_args__ = (UniqueConstraint("portal_id", "kind", "external_id"),)
+    __table_args__ = (
+        UniqueConstraint("portal_id", "kind", "external_id"),
+        Index("ix_customers_manager", "portal_id", "manager_id", "number"),
+    )
 
     portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     number: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -315,6 +318,7 @@ class ScoreRow(Base):
     """
 
     __tablename__ = "scores"
+    __table_args__ = (Index("ix_scores_segment", "portal_id", "segment", "customer"),)
 
     portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     customer: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -662,3 +666,24 @@ class SpentTokenRow(Base):
     portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     token_key: Mapped[str] = mapped_column(primary_key=True)
     until: Mapped[datetime]
+
+
+class ApiTokenRow(Base):
+    """A token of scripts, for one portal or, as portal 0, for all. `digest` is the SHA-256 of the token.
+
+    `token_id` is the part of the token that finds it, and what people call it by; it opens nothing.
+    """
+
+    __tablename__ = "api_tokens"
+    __table_args__ = (UniqueConstraint("token_id"),)
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    token_id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    digest: Mapped[bytes]
+    scopes: Mapped[list[str]]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]

@@ -1,6 +1,7 @@
-"""The product in one command: sandbox portals, the main job on each of them, and the pages that show the result.
+"""The product in one command: sandbox portals, the main job on each of them, the pages that show the result, a worker.
 
-Everything stays on this computer and is stopped together. A sandbox forgets its cards when it ends, so what an
+The portals tell what people change on their cards, and the worker puts what follows on the cards again. Everything
+stays on this computer and is stopped together. A sandbox forgets its cards when it ends, so what an
 earlier demo left in the database is erased first; portals of other names are not touched.
 """
 
@@ -20,7 +21,9 @@ from adapters.errors import CRMError
 from connector import server
 from connector.cli.output import emit, table
 from connector.config import Config
+from connector.demo_apps import ask_for_webhooks, environment, open_apps, with_apps
 from connector.demo_progress import Board, board
+from connector.demo_worker import background
 from connector.errors import ConnectorError, Interruption
 from connector.jobs import connecting, loop, steps
 from connector.sandboxes import Offer, answers, sandbox_portals
@@ -55,25 +58,50 @@ def play(config: Config, *, once: bool, as_json: bool) -> int:
 
     Returns 0, 1 when records were refused, 3 when a portal failed (the others are done all the same).
     """
-    config = replace(config, public_url=None)
-    if not once:
-        server.listen(config).close()  # a taken port is better known before the work than after it
+    config = replace(config, public_url=None) if once else _at_home(config)
     with _terminate_as_interrupt(), ExitStack() as running:
         _migrate(config)
         offers = _still_running(config)
         if offers is None:
             _say("starting the sandbox portals")
-            offers = running.enter_context(sandbox_portals())
+            offers = running.enter_context(sandbox_portals(config.public_url))
             _forget_earlier(config)
-        allowed = replace(config, allowed_crm_hosts=config.allowed_crm_hosts | {offer.host for offer in offers})
+        allowed = with_apps(config, offers)
         with assemble(allowed) as service:
             outcomes = _run_all(service, offers)
             cards = _best_cards(service, outcomes)
+            is_worked_on = not once and _listens(service, offers)
         emit(_result(outcomes, cards), as_json=as_json, text=_text(outcomes, cards))
         sys.stdout.flush()
+        if is_worked_on:
+            running.enter_context(background(environment(allowed)))
         if not once:
-            server.serve(config, ready=lambda address: _say(f"open {address} (Ctrl-C stops everything)"))
+            server.serve(allowed, ready=lambda address: _say(f"open {address} (Ctrl-C stops everything)"))
     return _status(outcomes)
+
+
+def _at_home(config: Config) -> Config:
+    """The address that the portals are told: of this computer. A taken port is better known now than after the work."""
+    with server.listen(replace(config, public_url=None)) as probe:
+        port = probe.getsockname()[1]
+    return replace(config, port=port, public_url=f"http://127.0.0.1:{port}")
+
+
+def _listens(service: Service, offers: Sequence[Offer]) -> bool:
+    """Whether a worker shall listen to these portals.
+
+    Not to those of another demo, which has one; and not beside portals of yours, which it would work on as well.
+    """
+    if not any(offer.app for offer in offers):
+        return False
+    with service.database.session() as session:
+        everyone = portals.all_portals(session)
+    if not all(_is_ours(portal) for portal in everyone):
+        _say("other portals are connected here: start `rfm-connector worker` to have all of them worked on")
+        return False
+    open_apps(service, offers)
+    ask_for_webhooks(service, [portal.portal_id for portal in everyone])
+    return True
 
 
 def name_of(offer: Offer) -> str:
@@ -94,13 +122,14 @@ def _still_running(config: Config) -> list[Offer] | None:
     with assemble(config) as service:
         with service.database.session() as session:
             known = [portal for portal in portals.all_portals(session) if _is_ours(portal)]
+        known = [portal for portal in known if not (service.has_grant(portal) and answers(portal.host))]
         offers = [offer for portal in known if (offer := _reached(service, portal)) is not None]
     return offers if known and len(offers) == len(known) else None
 
 
 def _reached(service: Service, portal: Portal) -> Offer | None:
     """How the portal was connected, if it still lets us in there."""
-    if portal.access is None or not answers(portal.host):
+    if portal.access is None or service.has_grant(portal) or not answers(portal.host):
         return None
     access = service.access_of(portal)
     allowed = replace(service.config, allowed_crm_hosts=frozenset({portal.host}))

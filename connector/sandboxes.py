@@ -6,10 +6,10 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from adapters.records import CRM
@@ -28,6 +28,8 @@ class Offer:
     crm: CRM
     url: str
     token: str = field(repr=False)
+    app: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What our app needs to know of the portal that tells it of changes, see `sandbox`; empty where it does not."""
 
     @property
     def host(self) -> str:
@@ -36,8 +38,10 @@ class Offer:
 
 
 @contextmanager
-def sandbox_portals(first_port: int = FIRST_PORT) -> Iterator[list[Offer]]:
+def sandbox_portals(app_url: str | None = None, first_port: int = FIRST_PORT) -> Iterator[list[Offer]]:
     """Fresh sandbox portals for a while: on the ports from `first_port` where they are free, else on any free ones.
+
+    They tell the connector at `app_url` of what changes in them.
 
     The child ends with us however we end, because it reads a pipe that only we hold open. Raises `Interruption`
     when it does not start.
@@ -45,7 +49,7 @@ def sandbox_portals(first_port: int = FIRST_PORT) -> Iterator[list[Offer]]:
     port = first_port if all(_is_free(first_port + place) for place in range(len(CRM))) else 0
     # a session of its own: Ctrl-C is for us, and we stop the child when our work with it is over
     child = subprocess.Popen(  # noqa: S603 - our own module
-        [sys.executable, "-m", "sandbox", "--port", str(port), "--until-eof"],
+        [sys.executable, "-m", "sandbox", "--port", str(port), "--until-eof", *(["--app", app_url] if app_url else [])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -73,7 +77,7 @@ def _offers(child: subprocess.Popen[str]) -> list[Offer]:
     offers: list[Offer] = []
     for line in lines:
         found = json.loads(line)
-        offers.append(Offer(CRM(found["crm"]), found["url"], found["token"]))
+        offers.append(Offer(CRM(found["crm"]), found["url"], found["token"], found.get("app", {})))
         if len(offers) == len(CRM):
             return offers
     raise Interruption("the sandbox portals did not start: `python -m sandbox` says why")

@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
@@ -24,6 +25,7 @@ from connector.overload import Worker
 from connector.store.database import open_database
 
 _LOOPBACK, _EVERYWHERE = "127.0.0.1", "0.0.0.0"  # noqa: S104 - only with PUBLIC_URL
+_HERE = (None, "localhost", "127.0.0.1", "::1")
 _THREADS = 8
 _BACKLOG = 256
 _GRACE_S = 10
@@ -49,7 +51,8 @@ def serve(config: Config, *, ready: Callable[[str], None] | None = None) -> int:
 
 def listen(config: Config) -> socket.socket:
     """The listening socket; raises `WrongUse` when the port is taken or may not be used."""
-    host = _LOOPBACK if config.public_url is None else _EVERYWHERE
+    public = urlsplit(config.public_url or "").hostname
+    host = _LOOPBACK if public in _HERE else _EVERYWHERE
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -1,6 +1,9 @@
-"""`python -m sandbox [--faults RATE] [--port N] [--shop NAME]`: the emulated CRMs, until interrupted.
+"""`python -m sandbox [--faults RATE] [--port N] [--shop NAME] [--app URL]`: the emulated CRMs, until interrupted.
 
-One JSON line per portal on standard output: `crm`, `url` (what `connect` takes), `token`.
+One JSON line per portal on standard output: `crm`, `url` (what `connect` takes), `token`. With `--app` the portals know
+a connector at that address: HubSpot posts its events there, in Bitrix24 the app was just added. `app` then says what
+the connector needs for it: `client_id`, `client_secret`, `oauth_url`, and for Bitrix24 the `query` and the `form` of
+the app's page as its administrator opens it. amoCRM posts to whoever subscribes.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from contextlib import ExitStack
 from importlib import import_module
 from importlib.util import find_spec
 from threading import Event, Thread
-from typing import cast
+from typing import Any, cast
 
 from sandbox.clock import RealClock
 from sandbox.faults import Faults
@@ -42,6 +45,7 @@ def main(arguments: Sequence[str] | None = None, stop: Event | None = None) -> i
     parser.add_argument("--faults", type=float, default=0.0, metavar="RATE", help="0.05 = each kind, 5 %% of calls")
     parser.add_argument("--port", type=int, default=0, help="first port; the others follow. 0 takes free ones")
     parser.add_argument("--shop", choices=sorted(EVERYWHERE), help="one shop for all; otherwise each CRM has its own")
+    parser.add_argument("--app", metavar="URL", help="the connector that the portals tell of what changes")
     parser.add_argument("--until-eof", action="store_true", help="end as soon as standard input does")
     options = parser.parse_args(arguments)
     stop = stop if stop is not None else Event()
@@ -51,7 +55,9 @@ def main(arguments: Sequence[str] | None = None, stop: Event | None = None) -> i
     with ExitStack() as running:
         for place, portal in enumerate(portals(shops, options.faults)):
             server = running.enter_context(serve(portal.app, options.port and options.port + place))
-            line = {"crm": portal.crm, "url": portal.connect_url(server.url), "token": portal.token}
+            line: dict[str, Any] = {"crm": portal.crm, "url": portal.connect_url(server.url), "token": portal.token}
+            if options.app and portal.crm in _APPS:
+                line["app"] = _APPS[portal.crm](portal, options.app.rstrip("/"), server.url, running)
             sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
         try:
@@ -59,6 +65,31 @@ def main(arguments: Sequence[str] | None = None, stop: Event | None = None) -> i
         except KeyboardInterrupt:
             return 0
     return 0
+
+
+def _hubspot_app(portal: Any, app_url: str, url: str, _: ExitStack) -> dict[str, Any]:
+    """The app's files name its address."""
+    portal.letters.target_url = f"{app_url}/webhooks/hubspot"
+    return {"client_id": portal.oauth.client_id, "client_secret": portal.oauth.client_secret, "oauth_url": url}
+
+
+def _bitrix24_app(portal: Any, _: str, url: str, running: ExitStack) -> dict[str, Any]:
+    """An administrator has added the app and opens its page."""
+    oauth = portal.oauth
+    auth_url = running.enter_context(serve(oauth.auth_app)).url
+    oauth.served_at(url, auth_url)
+    oauth.install()
+    oauth.finish()
+    return {
+        "client_id": oauth.client_id,
+        "client_secret": oauth.client_secret,
+        "oauth_url": auth_url,
+        "query": {"DOMAIN": oauth.domain, "PROTOCOL": "1", "LANG": "ru"},
+        "form": oauth.page_form(),
+    }
+
+
+_APPS = {"hubspot": _hubspot_app, "bitrix24": _bitrix24_app}
 
 
 def _set_at_eof(stop: Event) -> None:

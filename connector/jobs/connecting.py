@@ -100,7 +100,7 @@ def disconnect(service: Service, name: str, *, purge: bool) -> dict[str, Any]:
     revoked = _revoke(service, portal)
     with service.database.session() as session:
         portal = portals.portal_named(session, name)
-        key = budget_key(service.access_of(portal)) if portal.access is not None else None
+        key = _budget_of(service, portal)
         answer = {**view(portal), "state": "erased" if purge else "disconnected", "revoked": revoked}
         if purge:
             portals.erase(session, portal, key)
@@ -108,6 +108,14 @@ def disconnect(service: Service, name: str, *, purge: bool) -> dict[str, Any]:
             portal.state, portal.state_reason, portal.access = "disconnected", None, None
             portals.note(session, portal.portal_id, "cli", "portal.disconnected", {})
         return answer
+
+
+def _budget_of(service: Service, portal: Portal) -> str | None:
+    """Whose quota the portal used; None where that cannot be told any more, as our app's settings are gone."""
+    try:
+        return budget_key(service.access_of(portal)) if portal.access is not None else None
+    except ConnectorError:
+        return None
 
 
 def _end_webhooks(service: Service, portal: Portal) -> None:

@@ -4,18 +4,19 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import pytest
 
 from adapters.errors import Unavailable
 from adapters.records import CRM
-from connector import demo
+from connector import demo, server
 from connector.config import Config
 from connector.jobs.loop import Report
 from connector.sandboxes import Offer
 from connector.store import portals
+from tests.connector.factories import rows
 from tests.connector.web import shop
 
 OFFERS = [Offer(crm, f"http://127.0.0.1:{9000 + place}", "t" * 20) for place, crm in enumerate(CRM)]
@@ -38,7 +39,8 @@ def stage(monkeypatch):
             self.hosts = frozenset()
 
         @contextmanager
-        def sandbox(self):
+        def sandbox(self, app_url=None):
+            self.app_url = app_url
             self.done.append("start")
             try:
                 yield OFFERS
@@ -135,7 +137,36 @@ def test_the_pages_are_served_on_this_computer_only(config, stage, monkeypatch):
     monkeypatch.setattr(demo.server, "serve", lambda config, ready: served.append(config) or 0)
     public = replace(config, public_url="https://rfm.example", secret_key="s", encryption_keys=("k" * 16,))
     assert demo.play(public, once=False, as_json=False) == 0
-    assert [config.public_url for config in served] == [None]
+    (one,) = served
+    assert one.public_url == stage.app_url == f"http://127.0.0.1:{one.port}"
+    with server.listen(replace(one, port=0)) as listener:
+        assert listener.getsockname()[0] == "127.0.0.1"
+
+
+def test_a_worker_listens_to_the_portals_of_this_demo_and_never_beside_portals_of_yours(
+    config, stage, database, monkeypatch
+):
+    told: list[dict[str, str]] = []
+    monkeypatch.setattr(demo.server, "serve", lambda _config, ready: 0)
+    monkeypatch.setattr(demo, "background", lambda environ: told.append(environ) or nullcontext())
+    hubspot = {"client_id": "i", "client_secret": "s", "oauth_url": "http://127.0.0.1:9002"}
+    offers = [replace(one, app=hubspot if one.crm is CRM.HUBSPOT else {}) for one in OFFERS]
+    monkeypatch.setattr(f"{__name__}.OFFERS", offers)
+    demo.play(config, once=False, as_json=False)
+    (environ,) = told
+    assert environ["HUBSPOT_CLIENT_SECRET"] == "s"
+    assert environ["PUBLIC_URL"] == stage.app_url
+    assert rows(database, "SELECT count(*) FROM work WHERE job = 'setup' AND asked_at IS NOT NULL") == [3]
+    with database.session() as session:
+        shop.whole_shop(session, "mine", 9, host="real.amocrm.ru", crm="amocrm")
+    demo.play(config, once=False, as_json=False)
+    assert len(told) == 1
+
+
+def test_without_pages_there_is_no_worker(config, stage, monkeypatch):
+    monkeypatch.setattr(demo, "background", lambda _: pytest.fail("a worker was started"))
+    demo.play(config, once=True, as_json=False)
+    assert stage.app_url is None
 
 
 @pytest.mark.slow

@@ -127,11 +127,10 @@ def create_tasks(
 ) -> Raised:
     """Create the planned tasks in the CRM until the deadline, those left by a killed run first.
 
-    On a portal's first run every task is looked for before it is made: the account may have been connected before.
+    Each is looked for before it is made: a process may have died before it could note it, the account may have been
+    connected before, the database may have been restored from an older day.
     """
     raised = Raised()
-    with database.session() as session:
-        is_new = session.get_one(Portal, portal_id).first_run_at is None
     size = adapter.capabilities.task_batch
     while True:
         with database.session() as session:
@@ -139,8 +138,7 @@ def create_tasks(
             tasks.mark_sending(session, portal_id, [task.draft.key for task in batch if not task.sending])
         if not batch:
             return raised
-        doubtful = [task.draft for task in batch if task.sending or is_new]
-        found = adapter.find_tasks(doubtful) if doubtful else {}
+        found = adapter.find_tasks([task.draft for task in batch])
         with database.session() as session:
             for key, external_id in found.items():
                 tasks.settle(session, portal_id, key, external_id=external_id, reason=None, now=datetime.now(UTC))

@@ -4,6 +4,7 @@
 kind         about                   why                      counts
 ===========  ======================  =======================  ==================================================
 moved        `at_risk>sleeping`      cause (`move_causes`)    customers who changed segment
+moved        what was and is there   `manager`                cards on which somebody chose another segment
 written      –                       –                        cards
 refused      field                   the CRM's words          cards
 invalid      field                   our words                cards not sent
@@ -32,6 +33,7 @@ from connector.store.models import CustomerRow, FactRow, MoveRow, RunRow
 STALE_DAYS = 8
 """Scores and cards older than this are told, unless the portal's setting `stale_days` says otherwise."""
 _AT_THE_END = ("written", "refused", "invalid", "unsent", "unrefreshed", "cowriter", "living")
+BY_HAND = "manager"
 _WHOLE = frozenset({"run", "writeback"})
 """Runs over all cards."""
 _REASONS = 50
@@ -62,7 +64,9 @@ def sum_up(session: Session, run: RunRow, *, today: date, stale_days: int, now: 
     """Store what a run delivered. Safe to repeat; costs one look at the run's cards and one at the scores."""
     session.execute(
         delete(FactRow).where(
-            FactRow.portal_id == run.portal_id, FactRow.run_id == run.run_id, FactRow.kind.in_(_AT_THE_END)
+            FactRow.portal_id == run.portal_id,
+            FactRow.run_id == run.run_id,
+            FactRow.kind.in_(_AT_THE_END) | (FactRow.why == BY_HAND),
         )
     )
     keys = {
@@ -73,8 +77,9 @@ def sum_up(session: Session, run: RunRow, *, today: date, stale_days: int, now: 
         "oldest": (now - timedelta(days=stale_days)).isoformat(timespec="seconds"),
         "since": _run_before(session, run),
         "most": _REASONS,
+        "word": "^[a-z0-9_]{1,40}$",
     }
-    for sql in (_CARDS, _COWRITERS, _LIVING) if run.kind in _WHOLE else (_CARDS,):
+    for sql in (_CARDS, _COWRITERS, _BY_HAND, _LIVING) if run.kind in _WHOLE else (_CARDS,):
         session.execute(text(sql), keys)
 
 
@@ -172,6 +177,14 @@ _COWRITERS = f"""
 {_INTO}
 SELECT :portal, :run, 'cowriter', field, '', :day, count(DISTINCT customer)
 FROM card_events WHERE portal_id = :portal AND seen_at >= :since GROUP BY field
+"""
+_BY_HAND = f"""
+{_INTO}
+SELECT :portal, :run, 'moved', was || '>' || now, 'manager', :day, count(DISTINCT customer) FROM (
+  SELECT customer, CASE WHEN expected #>> '{{}}' ~ :word THEN expected #>> '{{}}' ELSE '…' END AS was,
+         CASE WHEN found #>> '{{}}' ~ :word THEN found #>> '{{}}' ELSE '…' END AS now
+  FROM card_events WHERE portal_id = :portal AND field = 'segment' AND seen_at >= :since
+) typed GROUP BY was, now
 """
 _LIVING = f"""
 {_INTO}

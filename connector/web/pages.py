@@ -12,6 +12,7 @@ from flask import Blueprint, Flask, Response, abort, current_app, g, render_temp
 from sqlalchemy.orm import Session
 
 from adapters.fields import zone
+from connector.jobs import health, run_alarms
 from connector.store import overview
 from connector.store.database import Database
 from connector.store.models import MethodRow, Portal, RunRow
@@ -20,6 +21,7 @@ from connector.web import links, segments, standing, thresholds
 from connector.web.texts import Texts
 from scoring.methods import MethodVersion
 from scoring.quality import SOFTEN_BELOW, causes_in
+from scoring.sufficiency import Base, thin, verdicts
 
 PORTALS_A_PAGE = 12
 CUSTOMERS_A_PAGE = 25
@@ -152,6 +154,7 @@ def _portal(session: Session, shown: Portal, page: int, order: overview.Order, f
         "portal": shown,
         "zone": zone(shown.time_zone),
         "standing": _standing(shown, activity),
+        "health": _health(session, shown),
         "segments": view,
         "sentence": segments.sentence(view, texts),
         "chart": segments.shares_chart(view, texts),
@@ -159,6 +162,7 @@ def _portal(session: Session, shown: Portal, page: int, order: overview.Order, f
         "version": version,
         "ranges": thresholds.score_ranges(version, shown.currency, texts) if version is not None else [],
         "counts": counted.counts if counted is not None else {},
+        "thin": _thin(counted, texts),
         "as_of": next((run.as_of for run in runs if run.kind in {"run", "score"}), None),
         "runs": [_run(run, shown, activity) for run in runs],
         "refused": _refused(session, shown, runs),
@@ -215,6 +219,12 @@ def _customer(customer: ScoredCustomer, shown: Portal, view: segments.Segments) 
     }
 
 
+def _thin(run: RunRow | None, texts: Texts) -> list[str]:
+    """What the newest run with figures found too little of."""
+    base = run.counts.get("base") if run is not None else None
+    return thin(verdicts(Base(**base)), texts.language.value) if base else []
+
+
 def _run(run: RunRow, shown: Portal, activity: Activity) -> dict[str, Any]:
     state = "interrupted" if standing.was_cut_off(run, activity) else run.state
     return {"run": run, "zone": zone(shown.time_zone), "state": state, "counts": run.counts}
@@ -235,6 +245,11 @@ def _refused(session: Session, shown: Portal, runs: Any) -> dict[str, Any] | Non
 
 def _standing(shown: Portal, activity: Activity) -> standing.Standing:
     return standing.standing(shown, activity, _sources().clock(), _texts())
+
+
+def _health(session: Session, shown: Portal) -> dict[str, Any] | None:
+    history = run_alarms.histories(session, [shown.portal_id]).get(shown.portal_id)
+    return health.view(shown, history, _sources().clock())
 
 
 def _version(row: MethodRow) -> MethodVersion:

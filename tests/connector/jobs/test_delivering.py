@@ -165,6 +165,19 @@ def test_another_version_moves_by_method_and_another_method_is_only_counted(serv
     assert {cause for _, cause, _ in rows(service.database, MOVED)} == {"method"}
 
 
+def test_a_segment_chosen_by_hand_on_a_card_is_told_as_the_managers(service, crm):
+    loop.run_portal(service, "p")
+    was = crm.card(CustomerRef(CONTACT, "5"))["segment"]
+    chosen = "vip" if was != "vip" else "sleeping"
+    crm.edit_card(CustomerRef(CONTACT, "5"), segment=chosen)
+    loop.run_portal(service, "p")
+    assert (f"{was}>{chosen}", "manager", 1) in rows(service.database, MOVED)
+    assert crm.card(CustomerRef(CONTACT, "5"))["segment"] == was
+    assert ("cowriter", "segment", 1) in rows(
+        service.database, "SELECT kind, about, count FROM delivery_facts WHERE kind = 'cowriter'"
+    )
+
+
 # --- sums and words --------------------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from connector.cli.method_arguments import add_methods
 from connector.errors import WrongUse
+from connector.store.api_tokens import SCOPES, checked_scopes
 from scoring.quality import Cause
 
 _UNKNOWN = "unrecognized arguments: "
@@ -80,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument("--since", type=_day, metavar="D", help="from this day on (default: the newest lines)")
     card = _portal(add("card", "one card: each value with its run, method version, time, and what was there before"))
     card.add_argument("customer", metavar="CUSTOMER", help="such as company:45")
+    _tokens(commands, common)
     _portal(add("requests", "what was sent to the portal in the last three days, by hour and operation"))
     leave = _portal(add("disconnect", "stop working on a portal"))
     leave.add_argument("--purge", action="store_true", help="erase everything that is stored of the portal")
@@ -106,6 +108,45 @@ def _analysis(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
         "--worst", type=_few, default=25, metavar="COUNT", help="how many customers to list (up to 1000)"
     )
     quality.add_argument("--language", choices=["ru", "en"], help="default: the portal's own")
+    replay = _portal(add("backtest", "replay methods on the portal's own past: who then bought, and which method told"))
+    replay.add_argument("--methods", type=_words, default=(), metavar="A,B", help="such as sales5,customer360,sales5@1")
+    replay.add_argument(
+        "--dates", type=_days, default=(), metavar="D,D", help="days to replay, such as 2025-01-31,2025-02-28"
+    )
+    replay.add_argument(
+        "--every", choices=["month", "quarter"], default="month", help="else the last six ends of these"
+    )
+    replay.add_argument("--horizon", type=_horizon, default=90, metavar="DAYS", help="days to look ahead (default: 90)")
+    replay.add_argument("--out", metavar="FILE.html", help="write the report with charts here")
+    replay.add_argument("--language", choices=["ru", "en"], help="default: the portal's own")
+
+
+def _tokens(commands: argparse._SubParsersAction[_Parser], common: _Parser) -> None:
+    text = "tokens for scripts that call the API"
+    token = commands.add_parser("token", help=text, description=text)
+    token.add_argument("portal", nargs="?", metavar="N", help="name of the portal that the token is good for")
+    token.add_argument("--all", action="store_true", help="instead of a portal: tokens of the whole service")
+    actions = token.add_subparsers(dest="action", required=True, parser_class=_Parser, metavar="ACTION")
+
+    def add(action: str, text: str) -> argparse.ArgumentParser:
+        one: argparse.ArgumentParser = actions.add_parser(action, help=text, description=text, parents=[common])
+        return one
+
+    create = add("create", "make a token; it is shown once")
+    create.add_argument("--name", required=True, metavar="X", help="who uses it, such as warehouse or anna")
+    create.add_argument(
+        "--scope", required=True, type=_scopes, metavar="S1,S2", help=f"what it may do: {', '.join(SCOPES)}"
+    )
+    create.add_argument("--expires", type=_day, metavar="D", help="the last day it is good for (default: no end)")
+    add("list", "the tokens, with their rights, ends and last uses")
+    add("revoke", "make a token worthless at once").add_argument("id", metavar="ID", help="as `token … list` shows it")
+
+
+def _scopes(text: str) -> list[str]:
+    try:
+        return list(checked_scopes(text.split(",")))
+    except WrongUse as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _connect(commands: argparse._SubParsersAction[_Parser], common: _Parser) -> None:
@@ -152,6 +193,23 @@ def _count(text: str) -> int | None:
         return None
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is no number of cards: write a number, or all")
+    return int(text)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    words = tuple(word.strip() for word in text.split(",") if word.strip())
+    if not words or len(set(words)) != len(words):
+        raise argparse.ArgumentTypeError("write different names with commas between them")
+    return words
+
+
+def _days(text: str) -> tuple[date, ...]:
+    return tuple(_day(word) for word in _words(text))
+
+
+def _horizon(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or len(text) > 4 or not 1 <= int(text) <= 3650:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days from 1 to 3650")
     return int(text)
 
 

@@ -13,11 +13,13 @@ from adapters.errors import CRMError
 from connector import logs
 from connector.cli import (
     analysis_commands,
+    backtest_commands,
     delivery_commands,
     keys_commands,
     method_commands,
     portal_commands,
     service_commands,
+    token_commands,
     work_commands,
 )
 from connector.cli.arguments import parser
@@ -48,10 +50,12 @@ COMMANDS: Mapping[str, Command] = {
     "audit": delivery_commands.audit,
     "card": delivery_commands.card,
     "requests": delivery_commands.requests,
+    "token": token_commands.token,
     "method": method_commands.method,
     "history": method_commands.history,
     "explain": analysis_commands.explain,
     "quality": analysis_commands.quality,
+    "backtest": backtest_commands.backtest,
     "serve": service_commands.serve,
     "worker": service_commands.worker,
     "demo": service_commands.demo,

@@ -46,7 +46,8 @@ def refused(config: Config, words: argparse.Namespace) -> int:
         [row["customer"], row["state"], row["field"] or "–", row["reason"] or "–", str(row["times"]), row["first_at"]]
         for row in found["waiting"]
     ]
-    header = ("customer", "state", "field", "reason", "tries", "since")
+    rows += [[one["record"], "unread", "–", one["reason"] or "–", "–", one["first_at"]] for one in found["unread"]]
+    header = ("record", "state", "field", "reason", "tries", "since")
     emit(found, as_json=words.json, text=table(rows, header) if rows else "nothing waits")
     return 0
 

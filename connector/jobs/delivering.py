@@ -24,11 +24,22 @@ RETRY = "retry"
 
 
 def refused(service: Service, name: str) -> dict[str, Any]:
-    """What waits because it could not be written, the longest first, and how much it is in all."""
+    """What waits because it could not be written, the longest first, and how much it is in all.
+
+    `unread` are records that webhooks spoke of and that could not be read.
+    """
     with service.database.session() as session:
         portal = portals.portal_named(session, name)
         found = letters.waiting(session, portal.portal_id)
         depth = {state: count for one, state, count in letters.depths(session) if one == portal.portal_id}
+        unread = [
+            {
+                "record": f"{row.resource}:{row.external_id}",
+                "reason": row.reason,
+                "first_at": row.first_at.isoformat(timespec="seconds"),
+            }
+            for row in letters.unread(session, portal.portal_id)
+        ]
     return {
         "portal": name,
         "depth": sum(depth.values()),
@@ -43,11 +54,14 @@ def refused(service: Service, name: str) -> dict[str, Any]:
             }
             for letter in found
         ],
+        "unread": unread,
     }
 
 
 def retry(service: Service, name: str, *, dry_run: bool = False, progress: Progress = silent) -> Report:
     """Try again what waits, with today's values and nothing else. Sends nothing when nothing waits or in a dry run.
+
+    Records that could not be read are left to the worker, which is to look at them at once.
 
     A run that is under way leaves these cards to this one. Raises `CRMError`; what is not settled then stays planned.
     """
@@ -58,7 +72,9 @@ def retry(service: Service, name: str, *, dry_run: bool = False, progress: Progr
         version = steps.last_scores(portal.portal_id)
         with service.database.session() as session:
             waiting = [letter.customer for letter in letters.waiting(session, portal.portal_id)]
-            if dry_run:
+            if not dry_run:
+                letters.read_again(session, portal.portal_id, started)
+            else:
                 report.plan = _plan(session, portal, version, waiting)
         if waiting and not dry_run:
             fields = fields_for(service, portal, opened.adapter, version.name)

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import Session
 
-from connector.store.models import CustomerRow, LetterRow
+from connector.store.models import CustomerRow, InboxRow, LetterRow
 
 MOST = 10_000
 """So many are listed or tried again at once; the next call takes what is left."""
@@ -68,6 +68,24 @@ def waiting(session: Session, portal_id: int, limit: int = MOST) -> Sequence[Let
         .limit(limit)
     )
     return [Letter(*row) for row in rows]
+
+
+def unread(session: Session, portal_id: int, limit: int = MOST) -> Sequence[InboxRow]:
+    """Records that webhooks spoke of and that could not be read: set aside, the longest first."""
+    return session.scalars(
+        select(InboxRow)
+        .where(InboxRow.portal_id == portal_id, InboxRow.not_before.is_not(None))
+        .order_by(InboxRow.first_at, InboxRow.resource, InboxRow.external_id)
+        .limit(limit)
+    ).all()
+
+
+def read_again(session: Session, portal_id: int, now: datetime) -> int:
+    """Have the next drain try all of those; returns how many."""
+    statement = (
+        update(InboxRow).where(InboxRow.portal_id == portal_id, InboxRow.not_before > now).values(not_before=now)
+    )
+    return int(session.execute(statement).rowcount)  # type: ignore[attr-defined]
 
 
 def depths(session: Session) -> list[tuple[int, str, int]]:

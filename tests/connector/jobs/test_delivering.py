@@ -97,6 +97,22 @@ def test_a_value_that_cannot_be_right_is_not_sent_and_told_apart(service, crm):
     ]
 
 
+def test_records_that_could_not_be_read_are_listed_and_tried_again_at_once(service):
+    loop.run_portal(service, "p")
+    execute(
+        service.database,
+        "INSERT INTO inbox (portal_id, resource, external_id, is_deletion, first_at, last_at, times, not_before, reason)"
+        " SELECT portal_id, 'deal', '77', false, now(), now(), 1, now() + interval '1 day', 'odd' FROM portals",
+    )
+    assert [(one["record"], one["reason"]) for one in delivering.refused(service, "p")["unread"]] == [
+        ("deal:77", "odd")
+    ]
+    delivering.retry(service, "p", dry_run=True)
+    assert rows(service.database, "SELECT not_before > now() FROM inbox") == [True]
+    delivering.retry(service, "p")
+    assert rows(service.database, "SELECT not_before > now() FROM inbox") == [False]
+
+
 # --- causes ----------------------------------------------------------------------------------------------------------
 
 

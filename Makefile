@@ -4,6 +4,7 @@
 PYTHON ?= python3
 T ?= tests
 PORT ?= 8000
+S ?= 120
 
 ifeq ($(origin VENV), undefined)
 VENV := .venv
@@ -14,7 +15,7 @@ endif
 PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench fmt migrate
+.PHONY: help run test lint bench fuzz fmt migrate
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +34,9 @@ lint: $(READY)  ## style, format, types, import rules
 
 bench: $(READY)  ## speed, measured against bounds and peers
 	$(PY) -m tests.benchmarks
+
+fuzz: $(READY)  ## hostile requests at every route, for S=120 seconds
+	$(PY) -m tests.fuzz --seconds $(S)
 
 fmt: $(READY)  ## put the code in order
 	$(PY) -m ruff check --fix-only --quiet .

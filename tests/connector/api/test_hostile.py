@@ -18,6 +18,7 @@ from connector.store import codes
 from connector.wiring import utc_now
 from tests.connector.api.bench import FORM, ask
 from tests.connector.factories import KEY, rows
+from tests.fuzz.hostile import QUERY
 
 ROUTES = (
     ("GET", "/oauth/hubspot/start"),
@@ -27,47 +28,6 @@ ROUTES = (
     ("GET", "/uninstall/amocrm"),
     ("POST", "/install/bitrix24"),
 )
-WORDS = (
-    "code",
-    "state",
-    "referer",
-    "client_id",
-    "error",
-    "from_widget",
-    "account_id",
-    "client_uuid",
-    "signature",
-    "DOMAIN",
-    "LANG",
-    "member_id",
-    "AUTH_ID",
-    "REFRESH_ID",
-    "AUTH_EXPIRES",
-    "SERVER_ENDPOINT",
-    "event",
-    "auth[member_id]",
-    "auth[application_token]",
-    "auth[access_token]",
-    "data[CLEAN]",
-)
-PRETTY = st.sampled_from(
-    [
-        "ONAPPINSTALL",
-        "ONAPPUNINSTALL",
-        "ONAPPUPDATE",
-        "1",
-        "3600",
-        "x.bitrix24.ru",
-        "shop.amocrm.ru",
-        "https://oauth.bitrix.info/rest/",
-        "\x00",
-        "😀",
-        "{}{0}",
-        "%ff",
-        "a" * 3000,
-    ]
-)
-PAIRS = st.lists(st.tuples(st.sampled_from(WORDS), PRETTY | st.text(max_size=40)), max_size=12)
 FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -99,7 +59,7 @@ def nothing_stored(database):
 
 
 @FUZZ
-@given(pairs=PAIRS, route=st.sampled_from(ROUTES))
+@given(pairs=QUERY, route=st.sampled_from(ROUTES))
 def test_random_queries_are_never_a_fault_of_ours(client, database, pairs, route):
     method, path = route
     told = client.open(
@@ -112,7 +72,7 @@ def test_random_queries_are_never_a_fault_of_ours(client, database, pairs, route
 
 
 @FUZZ
-@given(pairs=PAIRS, noise=st.binary(max_size=60), kind=st.sampled_from([FORM, "application/json", "", "text/plain"]))
+@given(pairs=QUERY, noise=st.binary(max_size=60), kind=st.sampled_from([FORM, "application/json", "", "text/plain"]))
 def test_random_bodies_are_never_a_fault_of_ours(client, database, pairs, noise, kind):
     body = urlencode(pairs, errors="surrogatepass").encode() + noise
     told = client.post(
@@ -124,7 +84,7 @@ def test_random_bodies_are_never_a_fault_of_ours(client, database, pairs, noise,
 
 @pytest.mark.parametrize("path", ["/webhooks/hubspot", "/webhooks/bitrix24", "/webhooks/amocrm/guess"])
 @FUZZ
-@given(body=st.binary(max_size=200) | PAIRS.map(lambda pairs: urlencode(pairs, errors="surrogatepass").encode()))
+@given(body=st.binary(max_size=200) | QUERY.map(lambda pairs: urlencode(pairs, errors="surrogatepass").encode()))
 def test_unproven_events_are_refused_and_not_stored(client, database, path, body):
     told = client.post(path, data=body, content_type=FORM, base_url="https://rfm.example")
     assert told.status_code in {400, 401, 403}

@@ -25,6 +25,10 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "не удалось прочитать записей: {records}, повтор раз в день: {reason}",
         "{records} records could not be read and are tried again once a day: {reason}",
     ),
+    "proposal": (
+        "методике {about} предложены новые пороги: посмотрите черновик {method}",
+        "new thresholds are proposed for {about}: look at the draft {method}",
+    ),
     "queue": ("задания ждут с {since}: не хватает обработчиков", "jobs wait since {since}: too few workers"),
     "moves": (
         "сегмент сменили необычно многие: {moved} (доля {share}, обычно {usual})",

@@ -37,7 +37,7 @@ from adapters.oauth import KeptTokens
 from connector import logs
 from connector.deadline import Deadline
 from connector.errors import ConnectorError, DatabaseAway, Interruption, PortalBusy, PortalPaused, WrongUse
-from connector.jobs import installing, leaving, running, subscribing, telling, watch
+from connector.jobs import installing, leaving, refit, running, subscribing, telling, watch
 from connector.jobs.answering import answer_portal
 from connector.jobs.drain import drain_portal, follow
 from connector.jobs.loop import working_on
@@ -49,6 +49,7 @@ from connector.jobs.schedule import (
     INSTALLS,
     KINDS,
     PULL,
+    REFIT,
     RETENTION,
     RUN,
     SETUP,
@@ -253,6 +254,12 @@ def _tokens(service: Service, _: int, deadline: Deadline) -> str | None:
     return None
 
 
+def _refit(service: Service, portal_id: int, _: Deadline) -> str | None:
+    """Fresh thresholds as a proposal, when the method's term is over."""
+    refit.propose(service.database, portal_id, datetime.now(UTC))
+    return None
+
+
 def _setup(service: Service, portal_id: int, _: Deadline) -> str | None:
     """Fields, webhooks, robots and tabs, which people and vendors take away again."""
     subscribing.set_up(service, portal_id)
@@ -287,6 +294,7 @@ WORKS: Mapping[str, Work] = {
     DRAIN: _drain,
     ANSWERS: _answers,
     SETUP: _setup,
+    REFIT: _refit,
     INSTALLS: _installs,
     TOKENS: _tokens,
     RETENTION: _retention,

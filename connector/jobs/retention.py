@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import select
 
 from connector.deadline import NEVER, Deadline
-from connector.store import alerts, calls, changes, delivery, inbox, jobs, requests
+from connector.store import alerts, calls, changes, delivery, inbox, jobs, requests, score_history
 from connector.store.database import Database
 from connector.store.models import Portal
 
@@ -17,6 +17,8 @@ _REQUESTS = timedelta(days=7)
 _ALERTS = timedelta(days=90)
 _FACTS = timedelta(days=400)
 _INBOX = timedelta(days=3)
+_HISTORY_HOUR = 2
+"""The hour (UTC) in which histories of scores are looked through; they are long, and change by days."""
 
 
 def forget(database: Database, now: datetime, deadline: Deadline = NEVER) -> bool:
@@ -36,4 +38,11 @@ def forget(database: Database, now: datetime, deadline: Deadline = NEVER) -> boo
         with database.session() as session:
             changes.forget_older(session, portal.portal_id, now - kept)
             calls.forget_older(session, portal.portal_id, now - calls.KEPT_FOR)
+            if now.hour == _HISTORY_HOUR:
+                score_history.forget_older(session, portal.portal_id, _first_kept_day(portal, now))
     return True
+
+
+def _first_kept_day(portal: Portal, now: datetime) -> int:
+    kept = int(portal.settings.get("keep_history_days", score_history.KEEP_HISTORY_DAYS))
+    return (now.date() - date(1970, 1, 1)).days - kept

@@ -22,12 +22,12 @@ from connector.store.database import Database
 from connector.store.jobs import QUICK, SERVICE, SLOW
 from connector.store.models import Portal, WorkRow
 
-RUN, PULL, FULL, DRAIN, SETUP, ANSWERS = "run", "pull", "full", "drain", "setup", "answers"
+RUN, PULL, FULL, DRAIN, SETUP, ANSWERS, REFIT = "run", "pull", "full", "drain", "setup", "answers", "refit"
 TOKENS, RETENTION, WATCH, INSTALLS = "tokens", "retention", "watch", "installs"
 LATE = "schedule"
 DAILY, WEEKLY = "daily", "weekly"
 _HOUR = timedelta(hours=1)
-_NIGHT, _FULL_NIGHT, _EVENING = 3, 1, 22
+_NIGHT, _FULL_NIGHT, _EVENING, _MORNING = 3, 1, 22, 5
 _SUNDAY = 7
 _DRAIN_WAIT_S = 1.0
 _TICKING = 7_365
@@ -99,6 +99,13 @@ def _setup_rhythm(portal: Portal | None, after: datetime) -> datetime | None:
     return _local(portal, after, _EVENING, None, minute=(portal.portal_id * 7) % 60)
 
 
+def _refit_rhythm(portal: Portal | None, after: datetime) -> datetime | None:
+    """Looked at once a day in the morning; most days no method's term is over."""
+    if portal is None:
+        return None
+    return _local(portal, after, _MORNING, None, minute=(portal.portal_id * 7) % 60)
+
+
 def _local(portal: Portal, after: datetime, hour: int, weekday: int | None, minute: int = 0) -> datetime:
     here = zone(portal.time_zone)
     day = after.astimezone(here).date()
@@ -127,6 +134,7 @@ KINDS: Mapping[str, Kind] = {
         Kind(RUN, SLOW, _run_rhythm, timedelta(minutes=45)),
         Kind(FULL, SLOW, _full_rhythm, timedelta(hours=2)),
         Kind(SETUP, SLOW, _setup_rhythm, timedelta(hours=2)),
+        Kind(REFIT, SLOW, _refit_rhythm, timedelta(hours=12)),
         Kind(TOKENS, QUICK, lambda _, after: _hourly(after, 17), timedelta(minutes=30), of_service=True),
         Kind(RETENTION, QUICK, lambda _, after: _hourly(after, 41), timedelta(hours=2), of_service=True),
         Kind(INSTALLS, QUICK, lambda _, after: _next_minute(after), timedelta(minutes=5), of_service=True),

@@ -11,6 +11,7 @@ stale      no run came to its end for two days, with a weekly schedule for eight
 throttled  the CRM told us to slow down at more than a twentieth of the requests of this and the last hour
 inbox      an event waits for more than ten minutes
 aside      records that webhooks spoke of could not be read; they are tried again once a day
+proposal   fresh thresholds were proposed for a method, and nobody has decided about the draft (about: which method)
 queue      a job is due for more than ten minutes: there are too few workers
 =========  ==============================================================================================
 
@@ -27,6 +28,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from connector.jobs import run_alarms
+from connector.jobs.refit import proposals_waiting
 from connector.jobs.run_alarms import History
 from connector.jobs.schedule import KINDS, LATE, WEEKLY, settings_of
 from connector.store import alerts, inbox, jobs, requests, work
@@ -66,6 +68,7 @@ def alarms(session: Session, now: datetime) -> Iterator[Alarm]:
             yield from _of_runs(portal, known.get(portal.portal_id), now)
     yield from _of_traffic(session, {portal_id: portals[portal_id] for portal_id in active}, known, now)
     yield from _of_waiting(session, active, now)
+    yield from proposals_waiting(session)
 
 
 def late_by(row: WorkRow, now: datetime) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import event, func, inspect, select
@@ -64,6 +64,18 @@ def entries(session: Session, portal_id: int, *, since: datetime | None = None, 
     if since is not None:
         query = query.where(AuditRow.at >= since)
     return [Entry(row.at, row.actor, row.action, row.detail) for row in session.scalars(query)]
+
+
+def last_day_of(session: Session, portal_id: int, action: str, method: str) -> date | None:
+    """The last day (`on` of the detail) for which an action was noted about a method version."""
+    found = session.scalar(
+        select(func.max(AuditRow.detail["on"].astext)).where(
+            AuditRow.portal_id == portal_id,
+            AuditRow.action == action,
+            AuditRow.detail["method"].astext == method,
+        )
+    )
+    return date.fromisoformat(found) if found else None
 
 
 def watch_changes(sessions: sessionmaker[Session]) -> None:

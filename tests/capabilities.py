@@ -36,6 +36,9 @@ _WRITING = ("tests/adapters/bitrix24/test_writing.py", "tests/adapters/hubspot/t
 _METHODS = "tests/scoring/test_methods.py"
 _ORDERS = "tests/connector/store/test_mirror_orders.py"
 _CARDS = "tests/connector/store/test_mirror_customers.py"
+_DELIVERING = "tests/connector/jobs/test_delivering.py"
+_RUN_ALARMS = "tests/connector/jobs/test_run_alarms.py"
+_TELLING = "tests/connector/jobs/test_telling.py"
 _FOLLOWUPS = "tests/connector/sla/test_followups.py"
 _CALENDARS = "tests/connector/sla/test_calendars.py"
 _WORKTIME = "tests/connector/sla/test_worktime.py"
@@ -97,16 +100,22 @@ CAPABILITIES: tuple[Capability, ...] = (
         "what comes after the first contact: need qualified, demo appointed",
     ),
     Capability(
-        "RS-24",
-        "what became of every field that was written",
-        (*_WRITING, _CARDS),
-        "a report of collisions; they are stored",
+        "RS-23",
+        "who changed segment and why, what was not refreshed, jumps without an event: for each run and day",
+        (_DELIVERING, "tests/connector/web/test_delivery_pages.py"),
+    ),
+    Capability("RS-24", "what became of every field that was written, and who else wrote it", (*_WRITING, _DELIVERING)),
+    Capability(
+        "RS-25",
+        "an alarm when too many scores or cards are old",
+        (_RUN_ALARMS, _DELIVERING, _TELLING),
+        "sent to a role",
     ),
     Capability(
         "RS-31",
-        "hands on our fields are noticed",
-        (_CARDS, _LOOP),
-        "write protection in Bitrix24 and HubSpot; versions of the fields",
+        "every change of settings, methods, fields and cards is in the audit trail; hands on our fields are noticed",
+        ("tests/connector/store/test_audit.py", _CARDS, _DELIVERING),
+        "write protection in Bitrix24 and HubSpot",
     ),
     Capability(
         "RS-34", "no text tells a client his label", ("tests/connector/sla/test_texts.py",), "the other scripts"
@@ -116,16 +125,34 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability("P-02", "only what changed is read and sent", (_LOOP,), "an alert that names why everything was read"),
     Capability("P-04", "dry run", (_LOOP,), "a history of dry runs"),
     Capability("P-05", "old → new for each field before a write", (_LOOP,), "more than the first twenty cards"),
+    Capability("P-07", "invalid records are stopped before sending, and told apart from refused ones", (_DELIVERING,)),
     Capability(
         "P-08",
         "retries inside the run and at every later run; a refused batch is halved until the bad record stands alone",
         (*_WRITING, _LOOP),
     ),
     Capability(
+        "P-09",
+        "what could not be written waits in a list with a replay, dry or real; its depth is a metric",
+        (_DELIVERING, "tests/connector/cli/test_delivery_commands.py"),
+    ),
+    Capability("P-10", "alarms against the mean of past runs", (_RUN_ALARMS,)),
+    Capability("P-11", "one notice for each change of an alarm's state, and one when it is over", (_TELLING,)),
+    Capability(
+        "P-12", "limits of refusals, time, rows and moves; several trips are one notice", (_RUN_ALARMS, _TELLING)
+    ),
+    Capability("P-13", "health of a portal, 0 to 100, with its parts", (_RUN_ALARMS,)),
+    Capability(
         "P-14",
         "one request budget for all processes that use a token",
         (_LOOP, "tests/adapters/hubspot/test_client.py"),
         "two tokens of one account have two budgets",
+    ),
+    Capability(
+        "P-17",
+        "requests by hour and operation, without payload or personal data",
+        ("tests/connector/cli/test_delivery_commands.py",),
+        "raw requests and answers, traces",
     ),
     Capability(
         "P-21",
@@ -142,13 +169,19 @@ CAPABILITIES: tuple[Capability, ...] = (
     ),
     Capability(
         "N-05",
-        "what stood on a card before is kept; a run can be undone; hand edits are noticed",
-        (_LOOP, _CARDS),
+        "each value on a card has its run, method and value before; a run can be undone; hand edits are noticed",
+        (_LOOP, _CARDS, _DELIVERING),
         "undoing one card, or everything",
     ),
     Capability("N-09", "segment tables are proven total and disjoint", ("tests/scoring/test_schemes.py",)),
     Capability("N-11", "one method, three CRMs, the same segments", (_LOOP, _METHODS)),
     Capability("N-13", "a budget of notifications", (_FOLLOWUPS,), "measuring what was acted on"),
+    Capability(
+        "N-17",
+        "others who write our fields or use up the account's quota are told",
+        (_RUN_ALARMS, _DELIVERING),
+        "which program it is: the CRMs do not tell it with the card",
+    ),
     Capability(
         "N-18",
         "the three CRMs emulated, with limits and faults",

@@ -60,7 +60,7 @@ def test_a_workflow_action_calls_our_address_and_names_what_we_answer(name):
     assert outputs == ["r", "f", "m", "code", "segment"]
     for said in action["labels"].values():
         assert set(said["outputFieldLabels"]) == set(outputs)
-        assert said["actionName"] and said["actionDescription"] and said["actionCardContent"]
+        assert all(said[key] for key in ("actionName", "actionDescription", "actionCardContent"))
     assert set(action["labels"]) == {"ru", "en"}
 
 

@@ -64,12 +64,13 @@ def test_every_command_of_the_procfile_exists():
 def test_every_command_of_compose_and_of_the_image_exists():
     for name in OURS:
         command = COMPOSE["services"][name].get("command")
-        check(command if command else shell_of(yaml.safe_load(docker("CMD"))))
+        check(command or shell_of(yaml.safe_load(docker("CMD"))))
     assert shell_of(yaml.safe_load(docker("CMD"))) == shlex.split(procfile()["web"])
 
 
 def test_every_name_of_the_environment_is_a_known_setting():
-    named = set(re.findall(r"^\s*([A-Z][A-Z0-9_]+): ", (ROOT / "compose.yaml").read_text(encoding="utf-8"), re.MULTILINE))
+    compose = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+    named = set(re.findall(r"^\s*([A-Z][A-Z0-9_]+): ", compose, re.MULTILINE))
     named |= set(re.findall(r"\$\{?([A-Z][A-Z0-9_]+)", " ".join([*procfile().values(), str(COMPOSE), DOCKERFILE])))
     named |= set(re.findall(r"([A-Z][A-Z0-9_]+)=", docker("ENV")))
     named |= set(re.findall(r"environ\['(\w+)'\]", DOCKERFILE))
@@ -133,7 +134,8 @@ def test_every_alarm_is_explained_with_what_to_do():
         table = import_module(module).__doc__ or ""
         kinds |= {line.split()[0] for line in table.splitlines() if re.match(r"^[a-z_]+  +\S", line)}
     kinds -= {"kind", "times", "customers"}
-    explained = set(re.findall(r"^\| `([a-z_]+)`", OPERATIONS.split("## Alarms", 1)[1].split("\n## ", 1)[0], re.MULTILINE))
+    section = OPERATIONS.split("## Alarms", 1)[1].split("\n## ", 1)[0]
+    explained = set(re.findall(r"^\| `([a-z_]+)`", section, re.MULTILINE))
     assert {"schedule", "paused", "queue", "refused"} <= kinds
     assert kinds == explained
 

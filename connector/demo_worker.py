@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def _stop_at_eof() -> None:
-    while sys.stdin.buffer.read(4096):
+    while os.read(sys.stdin.fileno(), 4096):  # not the buffered reader: it would be held while the process ends
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +19,7 @@ from connector.config import Config
 from connector.jobs.loop import Report
 from connector.sandboxes import Offer
 from connector.store import portals
+from tests.acceptance.life import until
 from tests.connector.factories import rows
 from tests.connector.web import shop
 
@@ -183,3 +187,49 @@ def test_the_whole_demo_plays_on_sandbox_portals(config, tmp_path):
     found = json.loads(ended.stdout)["portals"]
     assert [each["crm"] for each in found] == ["amocrm", "bitrix24", "hubspot"]
     assert all(each["scored"] == each["written"] > 0 and each["refused"] == [] for each in found)
+
+
+def children_of(pid: int) -> list[int]:
+    found = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(one) for one in found.read_text().split()] if found.exists() else []
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process, and not only its end that nobody has taken notice of."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+def test_the_demo_takes_its_worker_its_pages_and_its_portals_with_it_however_it_ends(config, tmp_path, sign):
+    environment = {
+        **os.environ,
+        "DATABASE_URL": config.database_url,
+        "VAR_DIR": str(tmp_path),
+        "PORT": str(free_port()),
+    }
+    command = [sys.executable, "-m", "connector", "demo"]
+    demo_process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        for line in demo_process.stderr or ():
+            if line.startswith("open http"):
+                break
+        children = until(lambda: len(found := children_of(demo_process.pid)) == 3 and found)  # portals, worker, pages
+        demo_process.send_signal(sign)
+        demo_process.wait(30)
+        until(lambda: not any(lives(child) for child in children))
+    finally:
+        demo_process.kill()
+        demo_process.communicate()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

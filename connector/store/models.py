@@ -157,6 +157,7 @@ class CustomerRow(Base):
     __table_args__ = (
         UniqueConstraint("portal_id", "kind", "external_id"),
         Index("ix_customers_manager", "portal_id", "manager_id", "number"),
+        Index("ix_customers_recheck", "portal_id", postgresql_where=text("recheck")),
     )
 
     portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)

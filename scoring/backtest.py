@@ -202,6 +202,19 @@ class Outcome:
         bought = sum(group.buyers for group in self.segments)
         return pairs / (bought * worse_not) if bought and worse_not else None
 
+    @property
+    def auc_interval(self) -> tuple[float, float] | None:
+        """Where the true `auc` lies in 95 of 100 cases, by Hanley and McNeil (1982); within 0 to 1."""
+        area = self.auc
+        if area is None:
+            return None
+        bought = sum(group.buyers for group in self.segments)
+        others = self.customers - bought
+        one, two = area / (2 - area), 2 * area * area / (1 + area)
+        spread = area * (1 - area) + (bought - 1) * (one - area * area) + (others - 1) * (two - area * area)
+        reach = _Z95 * sqrt(max(0.0, spread) / (bought * others))
+        return max(0.0, area - reach), min(1.0, area + reach)
+
     def __add__(self, other: Outcome) -> Outcome:
         """Both together, group by group."""
         return Outcome(

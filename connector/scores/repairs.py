@@ -29,6 +29,7 @@ from scoring.repair import Doubts, assumption, copies, repaired
 
 WORST = 25
 _ORPHANS = 20
+_LEAVES_NUMBERS = Cause.SHORT_HISTORY | Cause.MANAGER_MISSING | Cause.MANAGER_INACTIVE | Cause.ORDER_WITHOUT_MANAGER
 _CHANGES_NUMBERS = Cause.AMOUNT_ABSENT | Cause.AMOUNT_ZERO | Cause.DATE_MISSING | Cause.DUPLICATE
 
 
@@ -107,6 +108,12 @@ def repair_list(
         uncounted.orphans(session, portal, moment.until, _ORPHANS),
         cause,
     )
+
+
+def _unchanged(customer: Doubtful) -> tuple[str, str] | tuple[None, None]:
+    """The same code and segment where no cause touches R, F and M, else nothing that could be assumed."""
+    harmless = not customer.causes & ~_LEAVES_NUMBERS.value
+    return (customer.code, customer.segment) if harmless else (None, None)
 
 
 def _after_repair(

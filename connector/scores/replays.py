@@ -179,12 +179,13 @@ def _dates(question: Question, orders: Orders) -> tuple[date, ...]:
 
 
 def _ends(latest: date, months: int) -> Iterator[date]:
-    """The last days of months up to `latest`, the newest first, every so many months."""
-    end = (latest + timedelta(days=1)).replace(day=1) - timedelta(days=1)
+    """The last days of months (1) or quarters (3) up to `latest`, the newest first."""
+    end = latest + timedelta(days=1)
     for _ in range(DAYS):
-        yield end
-        for _ in range(months):
+        end = end.replace(day=1) - timedelta(days=1)
+        while end.month % months:
             end = end.replace(day=1) - timedelta(days=1)
+        yield end
 
 
 def _replay(replay: Replay) -> dict[str, Any]:
@@ -211,6 +212,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
     return {
         "customers": outcome.customers,
         "auc": _rounded(outcome.auc),
+        "auc_interval": None if outcome.auc_interval is None else [_rounded(end) for end in outcome.auc_interval],
         "segments": [_group(group) for group in outcome.segments],
         "scores": {axis: [_group(group) for group in groups] for axis, groups in outcome.scores.items()},
         "flags": [_flag(flag) for flag in outcome.flags],

@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session
 from connector.store.models import CustomerRow, ScoreRow
 from scoring.quality import BEST, SOFTEN_BELOW, Cause
 
+REPAIRABLE = ~Cause.SHORT_HISTORY
+
 
 @dataclass(frozen=True, slots=True)
 class Totals:
@@ -63,9 +65,12 @@ def totals(session: Session, portal_id: int) -> Totals:
 
 
 def doubtful(session: Session, portal_id: int, cause: Cause | None, count: int) -> list[Doubtful]:
-    """The customers with the lowest quality, of equal ones the largest first; `cause` None means any."""
+    """The customers with the lowest quality, of equal ones the largest first.
+
+    `cause` None means any that a person can repair: a short history is repaired by time alone.
+    """
     chosen = select(ScoreRow.customer).where(ScoreRow.portal_id == portal_id)
-    wanted = ScoreRow.causes != 0 if cause is None else ScoreRow.causes.op("&")(cause.value) != 0
+    wanted = ScoreRow.causes.op("&")((REPAIRABLE if cause is None else cause).value) != 0
     numbers = (
         chosen.where(wanted).order_by(ScoreRow.quality, ScoreRow.m.desc(), ScoreRow.customer).limit(count).subquery()
     )

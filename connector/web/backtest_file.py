@@ -21,7 +21,6 @@ from scoring.backtest import Flag, Group, Outcome, Replay, Share
 
 _STEADY = 0.1
 _OTHER_POPULATION = 0.25
-_LINES = ("--seg-vip", "--seg-loyal", "--seg-promising", "--seg-at_risk", "--seg-sleeping")
 _DASHES = ("solid", "dash", "dot")
 
 
@@ -61,6 +60,7 @@ def backtest_html(contest: Contest, texts: Texts) -> str:
 
 def _notes(contest: Contest, texts: Texts) -> Iterator[str]:
     yield texts("backtest.as_known_now")
+    yield texts("backtest.cells")
     for label in contest.seen:
         yield texts("backtest.seen", method=label)
     for label in contest.sifted:
@@ -74,16 +74,22 @@ def _notes(contest: Contest, texts: Texts) -> Iterator[str]:
 
 def _side_by_side(contest: Contest, texts: Texts) -> Figure:
     found = [(replay, outcome) for replay in contest.replays if (outcome := replay.together) is not None]
-    rated = [(outcome.auc, replay.contender.label) for replay, outcome in found if outcome.auc is not None]
-    best = max(rated) if rated else None
-    sentence = (
-        texts("backtest.nothing_told")
-        if best is None
-        else texts("backtest.best", method=best[1], pairs=texts.number(100 * best[0]))
+    rated = sorted(
+        ((outcome.auc, outcome.auc_interval, replay.contender.label) for replay, outcome in found if outcome.auc),
+        reverse=True,
     )
+    sentence = _best(rated, texts) if rated else texts("backtest.nothing_told")
     header = ("method", "scored", "pairs", "best_rate", "worst_rate", "inversions", "shift")
     rows = tuple(tuple(_compared(contest, replay, outcome, texts)) for replay, outcome in found)
     return Figure(texts("backtest.side_by_side"), sentence, tuple(texts(f"backtest.{key}") for key in header), rows)
+
+
+def _best(rated: Sequence[tuple[float, tuple[float, float] | None, str]], texts: Texts) -> str:
+    """The method that ranks best, and those that are so near that it may be chance."""
+    best, interval, label = rated[0]
+    told = texts("backtest.best", method=label, pairs=texts.number(100 * best))
+    near = [other for area, _, other in rated[1:] if interval is not None and area >= interval[0]]
+    return f"{told} {texts('backtest.near', methods=texts.listed(near))}" if near else told
 
 
 def _compared(contest: Contest, replay: Replay, outcome: Outcome, texts: Texts) -> Iterator[str]:
@@ -91,7 +97,12 @@ def _compared(contest: Contest, replay: Replay, outcome: Outcome, texts: Texts) 
     found = [one for one in outcome.violations if one.scale == "segment"]
     yield replay.contender.label
     yield texts.number(outcome.customers)
-    yield texts("site.none") if outcome.auc is None else texts.number(100 * outcome.auc, 1)
+    interval = outcome.auc_interval
+    if outcome.auc is None or interval is None:
+        yield texts("site.none")
+    else:
+        low, high = interval
+        yield f"{texts.number(100 * outcome.auc, 1)} ({texts.number(100 * low)}–{texts.number(100 * high)})"
     for group in (filled[0], filled[-1]):
         yield f"{contest.label(replay, group.name, texts.language)}: {_percent(group.bought, texts)}"
     yield f"{texts.number(len(found))} ({texts.number(sum(one.certain for one in found))})"
@@ -183,7 +194,8 @@ def _revenue(contest: Contest, replay: Replay, outcome: Outcome, texts: Texts) -
         for group, name in zip(groups, names, strict=True)
     )
     header = _header(("segment", "revenue", "revenue_share", "revenue_each"), texts)
-    return Figure(texts("backtest.revenue_title"), sentence, header, rows, _chart([trace], texts=texts))
+    chart = _chart([trace], title=f"{texts('backtest.revenue_each')}, {contest.currency}", texts=texts)
+    return Figure(texts("backtest.revenue_title"), sentence, header, rows, chart)
 
 
 def _over_time(contest: Contest, replay: Replay, texts: Texts) -> Figure:
@@ -197,7 +209,7 @@ def _over_time(contest: Contest, replay: Replay, texts: Texts) -> Figure:
                 "type": "scatter",
                 "mode": "lines+markers",
                 "name": contest.label(replay, name, texts.language),
-                "x": [day.isoformat() for day in days],
+                "x": [texts.day(day) for day in days],
                 "y": [group.bought.value for group in groups],
                 "line": {"color": f"--seg-{_work(replay, name)}", "dash": _DASHES[_shade(replay, name) % 3]},
             }
@@ -353,6 +365,7 @@ def _chart(
     percent: str | None = None,
     legend: bool = False,
     whole_x: bool = False,
+    title: str = "",
 ) -> Markup:
     axis = {"gridcolor": "--line", "zerolinecolor": "--line-strong", "fixedrange": True, "automargin": True}
     layout: dict[str, Any] = {
@@ -363,7 +376,12 @@ def _chart(
         "dragmode": False,
         "separators": ".," if texts.language.value == "en" else ", ",
         "xaxis": {**axis, **({"dtick": 1} if whole_x else {})},
-        "yaxis": {**axis, "rangemode": "tozero", **({"tickformat": ".0%"} if percent == "y" else {})},
+        "yaxis": {
+            **axis,
+            "rangemode": "tozero",
+            "title": {"text": title},
+            **({"tickformat": ".0%"} if percent == "y" else {}),
+        },
     }
     text = json.dumps({"traces": traces, "layout": layout}, ensure_ascii=False)
     for sign in "<>&":

@@ -111,6 +111,17 @@ def test_segments_of_one_rank_are_not_compared():
     assert even.auc == 0.5
 
 
+def test_the_order_of_segments_is_as_sure_as_hanley_and_mcneil_say():
+    outcome = Outcome((Group("a", 10, 7, 0, 0), Group("b", 10, 3, 0, 0)), {}, (), (1, 2))
+    assert outcome.auc == pytest.approx(0.70)
+    even = Outcome((Group("a", 10, 10, 0, 0), Group("b", 10, 0, 0, 0)), {}, (), (1, 2))
+    assert (even.auc, even.auc_interval) == (1.0, (1.0, 1.0))
+    low, high = outcome.auc_interval
+    q1, q2 = 0.7 / 1.3, 2 * 0.49 / 1.7
+    error = ((0.21 + 9 * (q1 - 0.49) + 9 * (q2 - 0.49)) / 100) ** 0.5
+    assert (high - low) / 2 == pytest.approx(1.959964 * error, rel=1e-5)
+
+
 def test_who_could_not_be_scored_yet_is_not_there():
     found = replayed(dates=(DAY - 2000, DAY))
     assert [snapshot.as_of for snapshot in found.snapshots] == [DAY]

@@ -246,6 +246,10 @@ class Source(Protocol):
         """
         ...
 
+    def count(self, stream: CustomerKind | OrderSource) -> int | None:
+        """How many cards or orders there are, as the CRM tells it in one request; None where it tells no totals."""
+        ...
+
     def managers(self) -> tuple[Sequence[Manager], Sequence[Team]]:
         """All staff, inactive ones included, and their teams."""
         ...

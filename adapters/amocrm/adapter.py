@@ -147,6 +147,9 @@ class AmoCRM:
         """The account's one currency: amoCRM converts nothing."""
         return {self._account().info.currency: Decimal(1)}
 
+    def count(self, stream: CustomerKind | OrderSource) -> None:
+        """None: lists tell no totals."""
+
     def managers(self) -> tuple[Sequence[Manager], Sequence[Team]]:
         """All users and their groups. Only an administrator's token may read them."""
         teams = self._account().teams

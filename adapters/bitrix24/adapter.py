@@ -363,6 +363,11 @@ class Bitrix24:
 
     # ── what vanished ────────────────────────────────────────────────────────────────────────────────────────
 
+    def count(self, stream: CustomerKind | OrderSource) -> int | None:
+        """See `Source.count`. One request, the only one that has the portal count."""
+        listing = _listing_of(stream) if isinstance(stream, OrderSource) else self._customer_listing(stream, Card())
+        return self._client.call(listing.narrowed({}, select=["id"]).at(0)).total
+
     def customer_drift(self, kind: CustomerKind, known: Sequence[int]) -> Drift:
         """One request when nothing vanished; up to 2,450 ids are read, of more only ranges with another count."""
         return find_drift(

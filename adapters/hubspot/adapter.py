@@ -171,6 +171,11 @@ class HubSpot:
         records = {one.ref.external_id: one for one in (schemas.customer(kind, each, refs) for each in payloads)}
         return Found(list(records.values()), frozenset(ids) - records.keys())
 
+    def count(self, stream: CustomerKind | OrderSource) -> int | None:
+        """See `Source.count`: what the search index knows. One search."""
+        kind = OBJECTS[stream] if isinstance(stream, CustomerKind) else _object_of(stream)
+        return self._client.count(kind, [{"propertyName": "hs_object_id", "operator": "GT", "value": "0"}])
+
     def customer_drift(self, kind: CustomerKind, known: Sequence[int]) -> Drift:
         """See `Source.customer_drift`. New records come with the changes, so none are `unseen`."""
         return self._drift(OBJECTS[kind], known)

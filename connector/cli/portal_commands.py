@@ -9,7 +9,7 @@ from dataclasses import asdict
 from adapters.records import CRM, CustomerKind
 from connector.cli.output import emit, table
 from connector.config import Config
-from connector.jobs import card_fields, connecting, health, loop, run_alarms
+from connector.jobs import card_fields, connecting, health, loop, run_alarms, running
 from connector.jobs import settings as portal_settings
 from connector.jobs.steps import method_for
 from connector.store import portals as stored
@@ -48,7 +48,11 @@ def portals(config: Config, words: argparse.Namespace) -> int:
     with assemble(config) as service, service.database.session() as session:
         known, now = run_alarms.histories(session), utc_now()
         found = [
-            {**connecting.view(portal), "health": health.view(portal, known.get(portal.portal_id), now)}
+            {
+                **connecting.view(portal),
+                "health": health.view(portal, known.get(portal.portal_id), now),
+                "progress": running.view(session, portal.portal_id, now),
+            }
             for portal in stored.all_portals(session)
         ]
     header = ("name", "crm", "host", "state", "method", "last sync", "health")

@@ -12,7 +12,7 @@ The caller holds the portal's lock. Somebody else's run marks an open one `inter
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -69,20 +69,32 @@ def give_up(session: Session, portal_id: int, error: Exception) -> None:
 
 
 def progress_of(session: Session, portal_id: int, now: datetime) -> Progress | None:
-    """How far the portal's open run is, None when there is none. How much a pull will read is not known beforehand."""
+    """How far the portal's open run is, None when there is none.
+
+    How much a pull will read is known of a first one only, and only where the CRM tells totals (amoCRM does not).
+    """
     run = _open_row(session, portal_id)
     if run is None:
         return None
     stage = str(run.counts.get("stage", _PULL)).split(":", 1)[0]
-    if stage != _WRITE:
-        return Progress(run.run_id, stage, int(run.counts.get("received", 0)), None, None, None)
-    states = changes.progress(session, portal_id, run.run_id)
-    total = sum(states.values())
-    done = total - states.get("planned", 0)
+    done, total = int(run.counts.get("received", 0)), run.counts.get("expected") if stage == "pull" else None
+    if stage == _WRITE:
+        states = changes.progress(session, portal_id, run.run_id)
+        total = sum(states.values())
+        done = total - states.get("planned", 0)
+    if total is None:
+        return Progress(run.run_id, stage, done, None, None, None)
+    total = max(total, done)  # more may have come since it was counted
     began = datetime.fromisoformat(run.counts.get("stage_at", run.started_at.isoformat()))
     spent = (now - began).total_seconds()
-    remaining = spent * (total - done) / done if done else None
+    remaining = round(spent * (total - done) / done, 1) if done else None
     return Progress(run.run_id, stage, done, total, round(100 * done / total, 1) if total else 100.0, remaining)
+
+
+def view(session: Session, portal_id: int, now: datetime) -> dict[str, Any] | None:
+    """The same for scripts; None when no run is open. `total`, `percent` and `remaining_s` are null where unknown."""
+    found = progress_of(session, portal_id, now)
+    return asdict(found) if found is not None else None
 
 
 def _open_row(session: Session, portal_id: int) -> RunRow | None:
@@ -159,10 +171,14 @@ class _Chunk:
     def _pull(self, stage: str, deadline: Deadline) -> str:
         fields_for(self._service, self._portal, self._opened.adapter, None)
         pull = Pull(self._database, self._id, self._opened.adapter, silent)
+        if "expected" not in self._counts:
+            self._counts["expected"] = pull.expected()
+            self._stand_at(stage)
         try:
             left = pull.go_on(stage.removeprefix(_PULL) or None, deadline=deadline)
         finally:
-            self._count("received", sum(pull.pulled.received.values()))
+            counted = [count for stream, count in pull.pulled.received.items() if ":" in stream]
+            self._count("received", sum(counted))
         return f"{_PULL}{left}" if left is not None else _DECIDE
 
     def _decide(self, _: Deadline) -> str:

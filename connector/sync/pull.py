@@ -127,6 +127,20 @@ class Pull:
         self.go_on(None, full=full)
         return self.pulled
 
+    def expected(self) -> int | None:
+        """How many records a first pull will read; None where there was one already, or the CRM tells no totals."""
+        portal = self._portal()
+        if portal.last_sync_at is not None:
+            return None
+        streams: list[CustomerKind | OrderSource] = [*CustomerKind, *self._sources(portal)]
+        with ThreadPoolExecutor(max_workers=len(streams), thread_name_prefix="count") as pool:
+            counts = list(pool.map(self._adapter.count, streams))
+        return sum(count for count in counts if count is not None) if None not in counts else None
+
+    def _sources(self, portal: Portal) -> list[OrderSource]:
+        names = mirror.order_sources(portal)
+        return [OrderSource(name) for name in names if name != OrderSource.IMPORT.value]
+
     def go_on(self, stage: str | None, *, full: bool = False, deadline: Deadline = NEVER) -> str | None:
         """Pull from a stage (None: the first) to the deadline; returns the stage to go on with, None at the end.
 
@@ -146,7 +160,7 @@ class Pull:
         """Read all streams, then look for what vanished from each, then tie up; every step may be repeated."""
         fields = FieldMap.from_json(portal.fields) if portal.fields else None
         lines = self._adapter.capabilities.order_lines and bool(portal.settings.get("order_lines", True))
-        sources = [OrderSource(name) for name in mirror.order_sources(portal) if name != OrderSource.IMPORT.value]
+        sources = self._sources(portal)
 
         def read(deadline: Deadline) -> bool:
             readers: list[Callable[[], bool]] = [self._read_staff] if with_staff else []

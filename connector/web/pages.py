@@ -12,7 +12,7 @@ from flask import Blueprint, Flask, Response, abort, current_app, g, render_temp
 from sqlalchemy.orm import Session
 
 from adapters.fields import zone
-from connector.jobs import health, run_alarms
+from connector.jobs import health, run_alarms, running
 from connector.store import overview
 from connector.store.database import Database
 from connector.store.models import MethodRow, Portal, RunRow
@@ -155,6 +155,7 @@ def _portal(session: Session, shown: Portal, page: int, order: overview.Order, f
         "zone": zone(shown.time_zone),
         "standing": _standing(shown, activity),
         "health": _health(session, shown),
+        "progress": _progress(session, shown, texts),
         "segments": view,
         "sentence": segments.sentence(view, texts),
         "chart": segments.shares_chart(view, texts),
@@ -245,6 +246,21 @@ def _refused(session: Session, shown: Portal, runs: Any) -> dict[str, Any] | Non
 
 def _standing(shown: Portal, activity: Activity) -> standing.Standing:
     return standing.standing(shown, activity, _sources().clock(), _texts())
+
+
+def _progress(session: Session, shown: Portal, texts: Texts) -> str:
+    """How far the open run is, in a sentence; empty when none is open."""
+    told = running.progress_of(session, shown.portal_id, _sources().clock())
+    if told is None:
+        return ""
+    stage = texts(f"progress.{told.stage}")
+    if told.total is None or told.percent is None:
+        return texts("progress.untold", stage=stage, done=texts.number(told.done))
+    facts = {"stage": stage, "done": texts.number(told.done), "total": texts.number(told.total)}
+    facts["percent"] = texts.number(told.percent, 1)
+    if told.remaining_s is None:
+        return texts("progress.share", **facts)
+    return texts("progress.left", **facts, minutes=texts.number(max(1, round(told.remaining_s / 60))))
 
 
 def _health(session: Session, shown: Portal) -> dict[str, Any] | None:

@@ -88,6 +88,7 @@ class MemoryCRM:
     can: Capabilities = SMALL
     page_size: int = 3
     token: str | None = None
+    tells_totals: bool = True
     """The token it accepts; None accepts any."""
 
     def __post_init__(self) -> None:
@@ -211,6 +212,11 @@ class MemoryCRM:
     def orders_by_id(self, source: OrderSource, ids: Sequence[str], *, lines: bool = True) -> Found[Order]:
         found = self._by_id("orders_by_id", self.sold[source], ids)
         return Found([_with_lines(order, lines=lines) for order in found.records], found.gone)
+
+    def count(self, stream: CustomerKind | OrderSource) -> int | None:
+        self.calls["count"] += 1
+        held = self.cards[stream] if isinstance(stream, CustomerKind) else self.sold[stream]
+        return len(held) if self.tells_totals else None
 
     def customer_drift(self, kind: CustomerKind, known: Sequence[int]) -> Drift:
         return self._drift("customer_drift", self.cards[kind], known)

@@ -45,6 +45,10 @@ def test_the_account_is_told_and_costs_one_request(bench):
     )
 
 
+def test_amocrm_tells_no_totals_and_is_not_asked(bench):
+    assert bench.cost(lambda: bench.adapter.count(CustomerKind.CONTACT)) == (None, 0)
+
+
 def test_capabilities_follow_the_options_of_the_account(open_bench):
     plain = open_bench().adapter.capabilities
     rich = open_bench(is_api_filter_enabled=True, customers_mode="segments").adapter.capabilities

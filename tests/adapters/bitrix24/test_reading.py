@@ -32,6 +32,15 @@ def test_the_portal_introduces_itself_in_one_request(bench):
     assert bench.portal.requests == 1
 
 
+def test_the_portal_is_asked_once_how_much_there_is(bench):
+    before = bench.portal.requests
+    state = bench.portal.state
+    assert bench.adapter.count(CustomerKind.CONTACT) == len(state.contacts.rows)
+    assert bench.adapter.count(CustomerKind.COMPANY) == len(state.companies.rows)
+    assert bench.adapter.count(OrderSource.DEALS) == len(state.deals.rows)
+    assert bench.portal.requests == before + 3
+
+
 def test_without_the_users_scope_the_time_zone_is_the_portals_offset(bench):
     bench.portal.grant("crm")
     assert bench.adapter.portal().time_zone == "UTC+03:00"

@@ -177,6 +177,14 @@ def test_each_task_is_there_once_whatever_goes_wrong(faults):
         assert run.portal.exceeded == 0
 
 
+def test_the_account_tells_how_much_there_is(run):
+    before = run.portal.requests
+    assert [run.crm.count(kind) for kind in (CONTACT, COMPANY, DEALS)] == [
+        len(run.portal.ids(name)) for name in ("contacts", "companies", "deals")
+    ]
+    assert run.portal.requests == before + 3
+
+
 def test_a_first_reading_costs_one_request_for_a_hundred_records(run):
     run.customers(CONTACT)
     run.customers(COMPANY)

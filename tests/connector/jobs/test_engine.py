@@ -19,7 +19,7 @@ from connector.store import jobs, scores, work
 from connector.store.jobs import QUICK, SLOW
 from connector.store.locks import portal_lock
 from connector.store.models import Portal, RunRow, WorkRow
-from tests.connector.factories import CONTACT, connected, execute, rows, stock
+from tests.connector.factories import CONTACT, DEALS, connected, execute, rows, stock
 from tests.connector.jobs.engine_stage import ask, due, office_of, work_off
 from tests.fakes.memory import MemoryCRM
 
@@ -547,3 +547,40 @@ def test_a_deadline_is_over_by_time_by_the_stop_and_when_somebody_waits_for_long
     assert late.over()
     stopped[0] = True
     assert Deadline(15, stopped=lambda: stopped[0]).over()
+
+
+def first_pull(queue, service, portal_id):
+    """The progress of a first run after each of its chunks, as far as it reads."""
+    ask(queue, "run", portal_id)
+    seen = []
+    while due(queue):
+        perform(service, "run", portal_id, Deadline(0.0))
+        execute(queue, "DELETE FROM procrastinate_jobs WHERE task_name <> 'run' OR status <> 'todo'")
+        with queue.session() as session:
+            told = running.progress_of(session, portal_id, datetime.now(UTC) + timedelta(seconds=10))
+        if told is None or told.stage != "pull":
+            return seen
+        seen.append(told)
+    raise AssertionError("the run did not come to its end")
+
+
+def test_a_backfill_tells_its_share_and_the_time_that_remains(queue, service, portal_id, crm):
+    total = sum(len(held) for held in [*crm.cards.values(), crm.sold[DEALS]])
+    seen = first_pull(queue, service, portal_id)
+    assert {told.total for told in seen} == {total}
+    percents = [told.percent for told in seen]
+    assert percents == sorted(percents)
+    assert 0 < percents[0] < 100 == percents[-1]
+    assert seen[0].remaining_s > seen[-1].remaining_s == 0
+    assert crm.calls["count"] == 3
+    loop.run_portal(service, "p")
+    ask(queue, "run", portal_id)
+    work_off(service)
+    assert crm.calls["count"] == 3
+
+
+def test_where_the_crm_tells_no_totals_a_backfill_says_how_much_it_has_read(queue, service, portal_id, crm):
+    crm.tells_totals = False
+    seen = first_pull(queue, service, portal_id)
+    assert {(told.total, told.percent, told.remaining_s) for told in seen} == {(None, None, None)}
+    assert seen[-1].done > seen[0].done > 0

@@ -54,8 +54,10 @@ def gather(session: Session, portal_id: int) -> int:
 
     For whoever holds the portal's lock, or for a portal that nobody works on: one at a time.
     """
-    found = 0
-    while told := session.execute(text(_GATHER), {"portal": portal_id, "most": _GATHERED, "news": _NEWS}).scalar_one():
+    keys = {"portal": portal_id, "most": _GATHERED, "news": _NEWS}
+    found, taken = 0, _GATHERED
+    while taken == _GATHERED:
+        told, taken = session.execute(text(_GATHER), keys).one()
         found += told
     return found
 
@@ -202,5 +204,5 @@ WITH taken AS (
     erase = i.erase OR excluded.erase,
     not_before = CASE WHEN i.not_before IS NOT NULL THEN least(i.not_before, now() + :news) END
 )
-SELECT count(*) FROM told
+SELECT (SELECT count(*) FROM told), (SELECT count(*) FROM taken)
 """

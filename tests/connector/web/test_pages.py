@@ -106,6 +106,21 @@ def test_a_run_that_was_cut_off_is_told_from_one_that_works(client, database, no
     assert "Last run failed" not in page
 
 
+@pytest.mark.parametrize(
+    ("expected", "words"),
+    [
+        (400, "A run is under way. Reading the CRM: 100 of 400, 25.0%, about 30 min left."),
+        (None, "A run is under way. Reading the CRM: 100. This CRM does not tell how many there are."),
+    ],
+)
+def test_an_open_run_shows_how_far_it_is(client, database, north, expected, words):
+    began = shop.NOW - timedelta(minutes=10)
+    counts = {"stage": "pull:read", "stage_at": began.isoformat(), "received": 100, "expected": expected}
+    with database.session() as session:
+        shop.add_run(session, north, "r2", state="open", started_at=began, counts=counts)
+    assert words in client.get("/portals/north").text
+
+
 def test_a_lost_grant_is_shown_with_its_reason(client, database, north):
     with database.session() as session:
         portals.note(session, north.portal_id, "system", "portal.access_lost", {"reason": "the token is dead"})

@@ -5,9 +5,11 @@ Everything returns plain values. Nothing here sends a request that changes a CRM
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -104,17 +106,41 @@ def proven(path: str) -> dict[str, Any]:
     Raises `WrongUse` only for a file that cannot be read as a method at all.
     """
     try:
-        spec = read_spec(Path(path))
-        table = parse_draft(spec)
-        proof = prove(table.grid, claims(table.grid, table.rules), precedence=table.precedence, ranks=table.ranks)
-        if proof.partition and "axes" not in spec:
-            parse_method(spec)
+        return {"file": path, **_proof(read_spec(Path(path)))}
     except ScoringError as error:
         raise WrongUse(f"{Path(path).name}: {error}") from None
     except ValueError as error:
         raise WrongUse(f"{path!r} is no file: {error}") from None
+
+
+def proven_rules(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of rules that are no file."""
+    try:
+        return _proof(_exact(spec))
+    except ScoringError as error:
+        raise WrongUse(f"the rules: {error}") from None
+
+
+def method_of(spec: Mapping[str, Any]) -> Method:
+    """A method of rules that are no file, as `Method.spec` gives them. Raises `WrongUse`, which names the place."""
+    try:
+        return parse_method(_exact(spec))
+    except ScoringError as error:
+        raise WrongUse(f"the rules: {error}") from None
+
+
+def _exact(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Rules with exact numbers, as files have them."""
+    found: dict[str, Any] = json.loads(json.dumps(spec, default=str), parse_float=Decimal)
+    return found
+
+
+def _proof(spec: Mapping[str, Any]) -> dict[str, Any]:
+    table = parse_draft(spec)
+    proof = prove(table.grid, claims(table.grid, table.rules), precedence=table.precedence, ranks=table.ranks)
+    if proof.partition and "axes" not in spec:
+        parse_method(spec)
     return {
-        "file": path,
         "codes": len(table.grid.codes),
         "sound": proof.partition,
         "missing": list(proof.missing),
@@ -135,21 +161,24 @@ def compared(service: Service, name: str, one: str, other: str) -> dict[str, Any
 def draft(
     service: Service,
     name: str,
-    words: str,
+    words: str | Method,
     person: Person,
     *,
     as_of: date | None = None,
     thresholds_of: str | None = None,
     notes: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Keep a draft of a method that ships or of a file, fitted on today's data or with another version's thresholds."""
+    """Keep a draft of a method that ships, of a file or of given rules.
+
+    Fitted on today's data, or with another version's thresholds.
+    """
     now = service.now()
-    method = versions.method_named(words)
+    method, origin = _meant(words)
     with service.database.session() as session:
         portal = portals.portal_named(session, name)
         made = _made(session, portal, method, as_of_moment(portal.time_zone, as_of, now), thresholds_of)
         told: dict[str, str] = {str(language): text for language, text in method.terms.notes.items()}
-        made = Drafted(made.method, made.thresholds, words, made.weak, told | dict(notes or {}))
+        made = Drafted(made.method, made.thresholds, origin, made.weak, told | dict(notes or {}))
         row = versions.draft(session, portal, made, person.act(now))
         return {"portal": name, **versions.view(row, portal), "thresholds": made.thresholds.spec()}
 
@@ -275,14 +304,21 @@ def version_named(session: Session, portal: Portal, label: str) -> MethodVersion
     return methods.opened(row)
 
 
-def candidate(session: Session, portal: Portal, words: str, moment: Moment) -> tuple[MethodVersion, tuple[str, ...]]:
-    """The version that words stand for: a label, or rules fitted as of a moment, with what is weak about the fit."""
-    if "@" in words:
+def candidate(
+    session: Session, portal: Portal, words: str | Method, moment: Moment
+) -> tuple[MethodVersion, tuple[str, ...]]:
+    """The version that is meant: a label, or rules fitted as of a moment, with what is weak about the fit."""
+    if isinstance(words, str) and "@" in words:
         row = methods.row_of(session, portal.portal_id, words)
         return version_named(session, portal, words), tuple(row.weak) if row is not None else ()
-    made = _made(session, portal, versions.method_named(words), moment, None)
+    made = _made(session, portal, _meant(words)[0], moment, None)
     number = methods.last_number(session, portal.portal_id, made.method.name) + 1
     return MethodVersion(made.method.name, number, made.method, made.thresholds), made.weak
+
+
+def _meant(words: str | Method) -> tuple[Method, str]:
+    """The method that is meant, and where it is from."""
+    return (words, "rules") if isinstance(words, Method) else (versions.method_named(words), words)
 
 
 def _made(session: Session, portal: Portal, method: Method, moment: Moment, thresholds_of: str | None) -> Drafted:

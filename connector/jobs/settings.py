@@ -95,7 +95,11 @@ def show(service: Service, name: str) -> dict[str, Any]:
 
 def change(service: Service, name: str, words: list[str]) -> dict[str, Any]:
     """Set `key=value` (JSON or plain text), take back `key=`; all of them or none. Raises `WrongUse`."""
-    given = dict(_pair(word) for word in words)
+    return put(service, name, dict(_pair(word) for word in words))
+
+
+def put(service: Service, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Set values, take back those that are None; all of them or none. Raises `WrongUse`."""
     with service.database.session() as session:
         portal = portals.working_portal(session, name)
     with portal_lock(service.database, portal.portal_id), service.database.session() as session:

@@ -37,9 +37,9 @@ _DAILY_BUDGET = 10
 
 
 def simulate(
-    service: Service, name: str, words: str, *, as_of: date | None = None, limit: int = 20, priced: bool = True
+    service: Service, name: str, words: str | Method, *, as_of: date | None = None, limit: int = 20, priced: bool = True
 ) -> dict[str, Any]:
-    """The report. `words` name a version of the portal (sales5@2), or rules to be fitted: sales5, FILE.toml.
+    """The report. `words` name a version of the portal (sales5@2) or rules to be fitted: sales5, FILE.toml, a method.
 
     As of a past day both versions score that day's orders. To be `priced` in requests, some CRMs are asked what the
     account may do. Raises `WrongUse` where no version is in force.
@@ -62,7 +62,7 @@ def simulate(
         "portal": name,
         "as_of": moment.day.isoformat(),
         "live": live.label,
-        "draft": draft.label if "@" in words else words,
+        "draft": draft.label if not isinstance(words, str) or "@" in words else words,
         "weak": list(weak),
         "customers": len(found.number),
         "moved": int(found.moved.sum()),

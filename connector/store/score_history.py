@@ -63,6 +63,18 @@ def segments_on(session: Session, portal_id: int, day: int) -> dict[tuple[str, s
     return {(method, segment): int(count) for method, segment, count in rows}
 
 
+def totals_on(session: Session, portal_id: int, day: int) -> dict[str, tuple[int, Decimal]]:
+    """Customers and the sum of their M by segment at the end of a day."""
+    rows = session.execute(
+        text(
+            f"SELECT h.segment, count(*), sum(h.m) FROM ({_ON_DAY_WITH_M}) h WHERE h.segment IS NOT NULL"
+            " GROUP BY h.segment ORDER BY h.segment"
+        ),
+        {"portal": portal_id, "day": day},
+    )
+    return {segment: (int(count), money) for segment, count, money in rows}
+
+
 def flows(session: Session, portal_id: int, first: int, last: int) -> dict[tuple[str | None, str | None], int]:
     """Customers by segment at the end of one day and of a later one; None where they had no score."""
     one, other = _ON_DAY.replace(":day", ":first"), _ON_DAY.replace(":day", ":last")
@@ -147,6 +159,7 @@ _ON_DAY = """
 SELECT DISTINCT ON (customer) customer, segment, method FROM score_history
 WHERE portal_id = :portal AND day <= :day ORDER BY customer, day DESC
 """
+_ON_DAY_WITH_M = _ON_DAY.replace("method FROM", "m FROM")
 
 _FLAPPING = """
 WITH steps AS (

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from scoring.frames import Bool, Int32, Int64, Orders
 from scoring.quality import Cause
 
-UNKNOWN = -1
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Doubts:
@@ -48,37 +46,36 @@ def copies(customer: Int64 | Int32, day: Int32, amount: Int64) -> Bool:
 
 def repaired(orders: Orders, doubts: Doubts) -> Orders:
     """The orders under all assumptions. A customer without one known amount has no usual one: his stay as they are."""
-    usual = usual_amounts(orders, doubts)
     amount = orders.amount.copy()
     counts = np.ones(len(orders), np.bool_) if orders.counts is None else orders.counts.copy()
     known = np.ones(len(orders), np.bool_) if orders.known is None else orders.known
-    fill = (doubts.absent | doubts.zero) & (usual != UNKNOWN)
-    amount[fill], counts[fill] = usual[fill], True
+    fill, usual = usual_amounts(orders, doubts)
+    amount[fill], counts[fill] = usual, True
     kept = np.flatnonzero(~doubts.copies)
     found = Orders(orders.customer[kept], orders.day[kept], amount[kept], counts[kept], known[kept], orders.places)
     return found if doubts.undated is None else _joined(found, doubts.undated)
 
 
-def usual_amounts(orders: Orders, doubts: Doubts) -> Int64:
-    """Per row the median of the customer's known amounts above 0 (of two middle ones the lower), else `UNKNOWN`."""
-    usual = np.full(len(orders), UNKNOWN, np.int64)
-    wanted = np.unique(orders.customer[doubts.absent | doubts.zero])
+def usual_amounts(orders: Orders, doubts: Doubts) -> tuple[NDArray[np.intp], Int64]:
+    """The rows without an amount that can be given one, and the customer's usual amount for each of them.
+
+    That is the median of his known amounts above 0, of two middle ones the lower.
+    """
+    doubtful = np.flatnonzero(doubts.absent | doubts.zero)
     sound = (orders.amount > 0) & ~doubts.absent & ~doubts.copies
-    if orders.known is not None:
-        sound &= orders.known
-    if orders.counts is not None:
-        sound &= orders.counts
-    rows = np.flatnonzero(sound & np.isin(orders.customer, wanted))
+    for flags in (orders.known, orders.counts):
+        if flags is not None:
+            sound &= flags
+    rows = np.flatnonzero(sound & np.isin(orders.customer, np.unique(orders.customer[doubtful])))
     rows = rows[np.lexsort((orders.amount[rows], orders.customer[rows]))]
     if not len(rows):
-        return usual
+        return rows, np.zeros(0, np.int64)
     starts = np.flatnonzero(np.diff(orders.customer[rows], prepend=-1))
     sizes = np.diff(starts, append=len(rows))
     numbers, medians = orders.customer[rows[starts]], orders.amount[rows[starts + (sizes - 1) // 2]]
-    at = np.minimum(np.searchsorted(numbers, orders.customer), len(numbers) - 1)
-    found = numbers[at] == orders.customer
-    usual[found] = medians[at[found]]
-    return usual
+    at = np.minimum(np.searchsorted(numbers, orders.customer[doubtful]), len(numbers) - 1)
+    found = numbers[at] == orders.customer[doubtful]
+    return doubtful[found], medians[at[found]]
 
 
 def assumption(cause: Cause, language: Literal["ru", "en"]) -> str:

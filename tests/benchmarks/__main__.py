@@ -11,10 +11,11 @@ import platform
 import sys
 import time
 
-from tests.benchmarks import bench_crm, bench_scoring, bench_store
+from tests.benchmarks import bench_analysis, bench_crm, bench_scoring, bench_store
 
 TITLES = {
     "scoring": "Scoring from memory: goal 1.3 × the best plain numpy of the same run",
+    "analysis": "Explanation, quality and backtest from memory, beside scoring",
     "store": "Loading and scoring from PostgreSQL: goals 10 × COPY of ready bytes, 6 × the scan",
     "crm": "Against the sandboxes at documented limits: goal 1.10 × the least, 1.25 × with faults, none exceeded",
 }
@@ -25,6 +26,8 @@ def run(name: str, *, full: bool) -> None:
     size = ["--full"] if full else []
     if name == "scoring":
         bench_scoring.main([] if full else ["--orders", "1000000", "10000000", "--rounds", "3"])
+    elif name == "analysis":
+        bench_analysis.main(size)
     elif name == "store":
         bench_store.main(size)
     else:

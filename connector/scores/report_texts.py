@@ -63,7 +63,11 @@ class _Lines:
         yield self._say("runs", runs=len(report.runs), written=self._number(report.total("written")))
         yield self._say("moved", count=self._count("customers", report.moved))
         for move in report.moves:
-            words = {"was": move.was, "now": move.now, "cause": CAUSES.get(move.cause, (move.cause, move.cause))[self._english]}
+            words = {
+                "was": move.was,
+                "now": move.now,
+                "cause": CAUSES.get(move.cause, (move.cause, move.cause))[self._english],
+            }
             yield self._say("move", count=self._number(move.customers), **words)
         yield self._say("jumps", count=self._count("customers", report.jumps))
         yield self._say(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date, datetime, timedelta
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from flask import Blueprint, Flask, abort, current_app, g, render_template, request
 from sqlalchemy.orm import Session
@@ -18,6 +18,7 @@ from connector.store.models import Portal
 from connector.web import links
 from connector.web.pages import Sources
 from connector.web.texts import Texts
+from connector.wording import Language
 from scoring.methods import MethodVersion
 
 _WAITING, _AUDIT, _REQUESTS = 50, 30, 60
@@ -97,7 +98,7 @@ def _labels(session: Session, portal: Portal) -> dict[str, str]:
     row = overview.methods_in_force(session, [portal.portal_id]).get(portal.portal_id)
     if row is None:
         return {}
-    language = _texts().language.value
+    language: Literal["ru", "en"] = "ru" if _texts().language is Language.RU else "en"
     return {segment.value: segment.label[language] for segment in MethodVersion.from_json(row.body).method.segments}
 
 

@@ -101,7 +101,8 @@ def test_records_that_could_not_be_read_are_listed_and_tried_again_at_once(servi
     loop.run_portal(service, "p")
     execute(
         service.database,
-        "INSERT INTO inbox (portal_id, resource, external_id, is_deletion, first_at, last_at, times, not_before, reason)"
+        "INSERT INTO inbox"
+        " (portal_id, resource, external_id, is_deletion, first_at, last_at, times, not_before, reason)"
         " SELECT portal_id, 'deal', '77', false, now(), now(), 1, now() + interval '1 day', 'odd' FROM portals",
     )
     assert [(one["record"], one["reason"]) for one in delivering.refused(service, "p")["unread"]] == [

@@ -21,9 +21,10 @@ def previous_of(
     moment: Moment,
     only: NDArray[np.int64] | None = None,
 ) -> Previous | None:
-    """The previous scores in the summary's order, by any version of the same method; None where no rule asks for them.
+    """The previous scores in the summary's order, by the same version; None where no rule asks for them.
 
-    A customer whom nothing is known of is new. Since when he is in his segment, and what his orders were then, is what
+    A customer whom nothing is known of is new, and so is everybody to a version that was just published: its
+    thresholds hold from its first run on, and its rules of stability from the second. Since when he is in his segment, and what his orders were then, is what
     the scores say: it does not matter how often he was scored in between.
     """
     if not version.method.stability.active or counted.orders_sum is None:
@@ -31,7 +32,7 @@ def previous_of(
     grid = version.method.grid
     segments = [segment.value for segment in version.method.segments]
     numbers = None if only is None else only.tolist()
-    known = stages.before(session, portal_id, version.name, grid.codes, segments, moment.number, numbers)
+    known = stages.before(session, portal_id, version.label, grid.codes, segments, moment.number, numbers)
     size = len(counted.summary)
     if not len(known.customer):
         return Previous.none(size)

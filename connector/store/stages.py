@@ -89,13 +89,13 @@ def contacts_among(session: Session, portal_id: int, numbers: NDArray[np.int64])
 def before(
     session: Session,
     portal_id: int,
-    name: str,
+    label: str,
     codes: Sequence[str],
     segments: Sequence[str],
     day: int,
     only: Sequence[int] | None = None,
 ) -> Before:
-    """What the last scores say of customers whom a version of this method scored.
+    """What the last scores say of customers whom this version scored.
 
     Scores of a later day than `day` are left out: a run as of the past does not know them.
     """
@@ -106,12 +106,12 @@ def before(
         " LEFT JOIN unnest(%(codes)s::text[]) WITH ORDINALITY k(code, at) ON k.code = s.code"
         " LEFT JOIN unnest(%(segments)s::text[]) WITH ORDINALITY g(segment, at) ON g.segment = s.segment"
         " WHERE s.portal_id = %(portal)s AND s.customer >= block.low AND s.customer < block.high"
-        " AND split_part(s.method, '@', 1) = %(name)s AND s.segment_on <= %(day)s"
+        " AND s.method = %(label)s AND s.segment_on <= %(day)s"
         f"{these} ORDER BY s.customer"
     )
     params: dict[str, Any] = {
         "portal": portal_id,
-        "name": name,
+        "label": label,
         "day": day,
         "codes": list(codes),
         "segments": list(segments),

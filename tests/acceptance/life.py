@@ -64,6 +64,10 @@ class Life:
                 os.kill(each.pid, signal.SIGKILL)
         process.wait()
 
+    def answers(self) -> bool:
+        """Whether the web process takes connections."""
+        return _answers(int(self.environ["PORT"]))
+
     def stop(self) -> None:
         """End them all."""
         for process in self.processes.values():
@@ -217,7 +221,7 @@ def living(
         running.callback(life.stop)
         for name in ("web", *(f"worker-{number}" for number in range(workers or worker))):
             life.start(name)
-        until(lambda: _answers(port))
+        until(life.answers)
         yield life
 
 

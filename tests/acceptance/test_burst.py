@@ -37,6 +37,8 @@ VICTIMS = (["web"], *([one] for one in WORKERS), [*WORKERS], ["web", *WORKERS])
 MINUTE = 60.0
 ENDED = "SELECT count(*) FROM runs WHERE kind = 'run' AND state = 'done'"
 LEFT = "SELECT count(*) FROM arrivals UNION ALL SELECT count(*) FROM inbox"
+HEARTBEATS = "SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - interval '2 seconds'"
+OFTEN_ALL_UP = 0.7
 UNDECIDED = "SELECT count(*) FROM changes WHERE state = 'planned'"
 
 
@@ -115,6 +117,8 @@ class Killer:
         """Until no kill is left."""
         while self.left:
             self._pause.wait(self._dice.uniform(0.3, 2.5))
+            if self._dice.random() < OFTEN_ALL_UP:  # else in the middle of a start
+                until(self._is_all_up, MINUTE)
             victims = self._dice.choice(VICTIMS)
             for name in victims:
                 self._life.kill(name)
@@ -122,6 +126,9 @@ class Killer:
             self._life.portal.oauth.grants.expire()
             for name in victims:
                 self._life.start(name)
+
+    def _is_all_up(self) -> bool:
+        return self._life.rows(HEARTBEATS)[0] >= 2 * len(WORKERS) and self._life.answers()
 
     def repair(self) -> bool:
         """Whether a kill came between a renewed pair and its keeping: a person then installs the app again."""

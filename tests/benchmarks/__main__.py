@@ -11,13 +11,32 @@ import platform
 import sys
 import time
 
-from tests.benchmarks import bench_analysis, bench_crm, bench_scoring, bench_store
+from tests.benchmarks import (
+    bench_analysis,
+    bench_crm,
+    bench_latency,
+    bench_own_work,
+    bench_scoring,
+    bench_store,
+    bench_webhooks,
+)
 
 TITLES = {
     "scoring": "Scoring from memory: goal 1.3 × the best plain numpy of the same run",
     "analysis": "Explanation, quality and backtest from memory, beside scoring",
     "store": "Loading and scoring from PostgreSQL: goals 10 × COPY of ready bytes, 6 × the scan",
+    "webhooks": "Webhooks put down: goal 55 % of a Flask endpoint that only reads; twice that within vendors' limits",
+    "latency": "One order from the CRM to the card, over HTTP with real processes",
+    "own-work": "One order in a large portal: the same as in a small one; goal 3 × a one-row commit",
     "crm": "Against the sandboxes at documented limits: goal 1.10 × the least, 1.25 × with faults, none exceeded",
+}
+BENCHES = {
+    "analysis": bench_analysis.main,
+    "store": bench_store.main,
+    "webhooks": bench_webhooks.main,
+    "latency": bench_latency.main,
+    "own-work": bench_own_work.main,
+    "crm": bench_crm.main,
 }
 
 
@@ -26,12 +45,8 @@ def run(name: str, *, full: bool) -> None:
     size = ["--full"] if full else []
     if name == "scoring":
         bench_scoring.main([] if full else ["--orders", "1000000", "10000000", "--rounds", "3"])
-    elif name == "analysis":
-        bench_analysis.main(size)
-    elif name == "store":
-        bench_store.main(size)
     else:
-        bench_crm.main(size)
+        BENCHES[name](size)
 
 
 def main() -> None:

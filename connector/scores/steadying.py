@@ -24,8 +24,8 @@ def previous_of(
     """The previous scores in the summary's order, by the same version; None where no rule asks for them.
 
     A customer whom nothing is known of is new, and so is everybody to a version that was just published: its
-    thresholds hold from its first run on, and its rules of stability from the second. Since when he is in his segment, and what his orders were then, is what
-    the scores say: it does not matter how often he was scored in between.
+    thresholds hold from its first run on, its rules of stability from the second. Since when he is in his segment, and
+    what his orders were then, is what the scores say: it does not matter how often he was scored in between.
     """
     if not version.method.stability.active or counted.orders_sum is None:
         return None

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from threading import Lock
 
-from flask import Flask, Response, g, jsonify, make_response, render_template
+from flask import Flask, Response, g, jsonify, make_response, render_template, request
 from sqlalchemy import exc
 from werkzeug.exceptions import HTTPException
 
@@ -19,6 +19,7 @@ from connector.api import actions, bitrix24_page, cards, doors, install, robots
 from connector.api.background import Background, in_thread
 from connector.api.hooks import Arrivals, StoredSecrets
 from connector.api.lazily import ServiceWhenNeeded
+from connector.api.v1 import mount, problems
 from connector.config import Config, from_environment
 from connector.errors import ConnectorError, DatabaseAway
 from connector.store.database import Database, open_database
@@ -98,6 +99,7 @@ def create_app(
     service = ServiceWhenNeeded(config, database, clock)
     methods.register(app, service)
     _add_routes_of_crms(app, service, clock, background)
+    mount.add(app, service)
     app.register_blueprint(doors.create_metrics(config, database, clock))
     _add_health(app, database)
     _add_errors(app)
@@ -158,6 +160,8 @@ def _add_errors(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Response:
+        if request.path.startswith(mount.PREFIX):
+            return problems.of_error(error)
         kinds = {400: "bad", 404: "missing", 405: "method", 421: "host"}
         status = error.code or 500
         kind = kinds.get(status, "broken" if status >= 500 else "other")

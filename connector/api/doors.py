@@ -1,4 +1,4 @@
-"""Who may call which address: CRMs theirs under the public name, people and monitors ours from this computer only.
+"""Who may call which address: CRMs and scripts theirs under the public name, people and monitors ours from here only.
 
 Our pages have no sign-in yet, so they are shown to nobody else: a name of this computer must be asked for, and from
 this computer, because anybody can send any name. `/metrics` is open to others with the bearer of METRICS_TOKEN.
@@ -22,6 +22,8 @@ from webhooks.signatures import matches
 METRICS = "/metrics"
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _OF_ANY_NAME = frozenset({"/healthz", "/readyz", METRICS})
+_OF_SCRIPTS = "/api/"
+"""With tokens of their own (`connector.api.v1`)."""
 _OF_CRMS = ("/oauth/", "/install/", "/webhooks/", "/uninstall/", "/robots/", "/actions/", "/card/")
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -36,7 +38,7 @@ def add_guard(app: Flask, config: Config) -> None:
         if request.path in _OF_ANY_NAME:
             return
         name = _name_asked_for(request)
-        is_public = public is not None and name == public and request.path.startswith(_OF_CRMS)
+        is_public = public is not None and name == public and request.path.startswith((*_OF_CRMS, _OF_SCRIPTS))
         if not is_public and not is_from_here(request):
             abort(421)
 

@@ -18,10 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
-from connector.sla.events import Channel, Clock, Contact, Conversation, Event, Kind, Target, in_order
+from connector.sla.events import Channel, Clock, Contact, Conversation, Event, Kind, Target, in_order, in_utc
 from connector.sla.policy import due_after
 from connector.sla.worktime import Calendar
 
@@ -127,7 +127,7 @@ def clock_states(
     events = [event for event in in_order(log) if event.at <= now]
     clocks = {target.clock for event in events for target in event.targets}
     return {
-        clock: _Walk(clock, calendar, enforced_from).read(events, now.astimezone(UTC))
+        clock: _Walk(clock, calendar, enforced_from).read(events, in_utc(now))
         for clock in Clock
         if clock in clocks
     }
@@ -163,7 +163,7 @@ class _Walk:
 
     def read(self, events: Sequence[Event], now: datetime) -> ClockState:
         for event in events:
-            at = event.at.astimezone(UTC)
+            at = in_utc(event.at)
             self._open_again(at)
             if event.kind in (Kind.STARTED, Kind.REASSIGNED):
                 self._holders.append(Holder(event.by, at, event.reason))
@@ -276,8 +276,7 @@ class _Walk:
 
     def _open_again(self, at: datetime) -> None:
         """A touch that was made is due again some days later, in the next month where the month is full."""
-        begin = self._next_touch()
-        if begin is not None and begin <= at:
+        if self._clock is Clock.SOFT_TOUCH and (begin := self._next_touch()) is not None and begin <= at:
             self._begin(begin)
 
     def _next_touch(self) -> datetime | None:

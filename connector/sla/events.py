@@ -186,13 +186,18 @@ class Event:
         return not self.only or clock in self.only
 
 
+def in_utc(moment: datetime) -> datetime:
+    """The same moment in UTC, in which moments of any zone compare as they were lived."""
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+
+
 def in_order(log: Iterable[Event]) -> list[Event]:
     """The events by time, then kind, then number; moments of any zone are compared as moments.
 
     Of one moment, what undoes something (resumed, reopened) stands by its number among what it undoes.
     """
     return sorted(
-        log, key=lambda event: (event.at.astimezone(UTC), _RANK[event.kind], event.number, _ORDER[event.kind])
+        log, key=lambda event: (in_utc(event.at), _RANK[event.kind], event.number, _ORDER[event.kind])
     )
 
 

@@ -41,6 +41,8 @@ class Stop(StrEnum):
     OPTED_OUT = "opted_out"
     EXPIRED = "expired"
     """The task lay untouched for too long."""
+    SUPERSEDED = "superseded"
+    """Other news of the same customer came; one occasion at a time is enough for anybody."""
     MANUAL = "manual"
     """A person ended it, with a reason of his own."""
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 
 from adapters.records import CustomerRef
-from connector.sla.events import Channel, Contact, Conversation, Event, Kind, in_order
+from connector.sla.events import Channel, Contact, Conversation, Event, Kind, in_order, in_utc
 from connector.sla.followups import followup_key
 from connector.sla.playbook import CadenceRule, Playbook
 from connector.sla.plays import Sequence as Steps
@@ -122,8 +122,8 @@ def next_step(
     walk = _Walk(playbook, occasion, least_call_seconds)
     for event in in_order(log):
         if event.at <= now and walk.end is None:
-            walk.take(event, event.at.astimezone(UTC))
-    return walk.answer(now.astimezone(UTC), calendar, touched_on)
+            walk.take(event, in_utc(event.at))
+    return walk.answer(in_utc(now), calendar, touched_on)
 
 
 @dataclass(slots=True)

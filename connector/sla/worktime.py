@@ -39,6 +39,7 @@ class Interval:
 
 
 Hours = tuple[Interval, ...]
+Spans = tuple[tuple[datetime, datetime], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class Calendar:
     shortened: Mapping[date, int] = field(default_factory=dict)
     _special: tuple[date, ...] = field(init=False, repr=False, compare=False)
     _week_time: timedelta = field(init=False, repr=False, compare=False)
+    _known: dict[date, Spans] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the hours and note what lets whole weeks be skipped."""
@@ -158,15 +160,25 @@ class Calendar:
             yield from self._spans(day)
             day += _DAY
 
-    def _spans(self, day: date) -> list[tuple[datetime, datetime]]:
-        """The hours of a day as UTC moments. Hours that the clock skips altogether are not there."""
+    def _spans(self, day: date) -> Spans:
+        """The hours of a day as UTC moments, worked out once. Hours that the clock skips altogether are not there."""
+        known = self._known.get(day)
+        if known is None:
+            known = self._known[day] = self._spans_of(day)
+        return known
+
+    def _spans_of(self, day: date) -> Spans:
         zone = self.zone
         spans = ((_moment(day, part.start, zone), _moment(day, part.end, zone)) for part in self.hours_on(day))
-        return [(start, end) for start, end in spans if start < end]
+        return tuple((start, end) for start, end in spans if start < end)
 
     def _overlap(self, day: date, earlier: datetime, later: datetime) -> timedelta:
-        parts = (min(end, later) - max(start, earlier) for start, end in self._spans(day))
-        return sum((part for part in parts if part > _NOTHING), _NOTHING)
+        total = _NOTHING
+        for start, end in self._spans(day):
+            part = min(end, later) - max(start, earlier)
+            if part > _NOTHING:
+                total += part
+        return total
 
     def _is_plain_week(self, day: date) -> bool:
         """Whether the seven days from `day` have no special day and no change of the clock."""
@@ -216,4 +228,4 @@ def _moment(day: date, minute: int, zone: tzinfo) -> datetime:
 def _as_utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("a moment without a time zone cannot be placed in a calendar")
-    return moment.astimezone(UTC)
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)

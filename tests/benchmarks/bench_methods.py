@@ -62,7 +62,7 @@ def bench(server: str, customers: int, orders: int) -> None:
         with database.session() as session:
             portal = session.get_one(Portal, portal_id)
             label = versions.draft(session, portal, Drafted(live.method, moved, "bench"), act).label
-        service = Service(None, database, Vault(("bench",)), now=lambda: NOON + timedelta(days=1))
+        service = Service(None, database, Vault(("a key of this bench only",)), now=lambda: NOON + timedelta(days=1))
         timed("what-if today", bound, lambda: whatif.simulate(service, "bench", label, priced=False))
         past = (NOON - timedelta(days=200)).date()
         timed(

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, Table, func, select, tuple_
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from connector.store.models import (
@@ -130,7 +130,8 @@ def customers_after(
     session: Session, portal_id: int, wanted: CustomerFilter, after: int | None, limit: int
 ) -> list[Scored]:
     """Scored customers by number, after one of them."""
-    query = _filtered(_scored().where(ScoreRow.portal_id == portal_id), portal_id, wanted)
+    members = None if wanted.team is None else _members(session, portal_id, wanted.team)
+    query = _filtered(_scored().where(ScoreRow.portal_id == portal_id), wanted, members)
     if after is not None:
         query = query.where(ScoreRow.customer > after)
     return [Scored(*row) for row in session.execute(query.order_by(ScoreRow.customer).limit(limit))]
@@ -229,7 +230,7 @@ def tasks_before(
     manager: str | None = None,
 ) -> list[ListedTask]:
     """Tasks, those raised last first."""
-    query = (
+    query: Any = (
         select(
             TaskRow.key,
             CustomerRow.kind,
@@ -262,7 +263,7 @@ def tasks_before(
 
 def letters_after(session: Session, portal_id: int, after: int | None, limit: int) -> list[ListedLetter]:
     """Cards that wait, by the customer's number."""
-    query = (
+    query: Any = (
         select(
             LetterRow.customer,
             CustomerRow.kind,
@@ -330,9 +331,9 @@ def teams_after(session: Session, portal_id: int, after: str | None, limit: int)
     return session.scalars(query if after is None else query.where(TeamRow.external_id > after)).all()
 
 
-def _scored() -> Select[Any]:
+def _scored() -> Any:
     score, card = ScoreRow, CustomerRow
-    return select(
+    found: Any = select(
         score.customer,
         card.kind,
         card.external_id,
@@ -353,13 +354,20 @@ def _scored() -> Select[Any]:
         score.orders_total,
         score.held_segment,
     ).join(card, (card.portal_id == score.portal_id) & (card.number == score.customer))
+    return found
 
 
 _RANGES = ("r", "f", "m", "quality")
 _EQUAL = ("segment", "code", "churn_risk", "upsell")
 
 
-def _filtered(query: Select[Any], portal_id: int, wanted: CustomerFilter) -> Select[Any]:
+def _members(session: Session, portal_id: int, team: str) -> Sequence[str]:
+    return session.scalars(
+        select(ManagerRow.external_id).where(ManagerRow.portal_id == portal_id, ManagerRow.team_ids.contains([team]))
+    ).all()
+
+
+def _filtered(query: Any, wanted: CustomerFilter, members: Sequence[str] | None) -> Any:
     columns: Any = ScoreRow.__table__.c
     for name in _EQUAL:
         if (value := getattr(wanted, name)) is not None:
@@ -373,10 +381,6 @@ def _filtered(query: Select[Any], portal_id: int, wanted: CustomerFilter) -> Sel
         query = query.where(CustomerRow.kind == wanted.kind)
     if wanted.manager is not None:
         query = query.where(CustomerRow.manager_id == wanted.manager)
-    if wanted.team is not None:
-        staff: Table = ManagerRow.__table__  # type: ignore[assignment]
-        members = select(func.array_agg(staff.c.external_id)).where(
-            staff.c.portal_id == portal_id, staff.c.team_ids.contains([wanted.team])
-        )
-        query = query.where(CustomerRow.manager_id == func.any(members.scalar_subquery()))
+    if members is not None:
+        query = query.where(CustomerRow.manager_id.in_(members))
     return query

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from marshmallow import fields
 from sqlalchemy.orm import Session
 
 from adapters.records import CustomerRef
@@ -20,7 +21,6 @@ from connector.api.v1.words import (
     anything,
     choice,
     day,
-    fields,
     flag,
     listed,
     many,

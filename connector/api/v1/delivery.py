@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from marshmallow import fields
+
 from connector.api.v1.callers import only_portal, service
 from connector.api.v1.pieces import (
     Piece,
@@ -26,7 +28,6 @@ from connector.api.v1.words import (
     choice,
     counts,
     day,
-    fields,
     listed,
     many,
     moment,
@@ -245,7 +246,7 @@ def get_report(asked: Mapping[str, Any], portal: str) -> dict[str, Any]:
     with opened.database.session() as session:
         found = portals.portal_named(session, portal)
         report = delivery_report(session, found, asked.get("day"), opened.now())
-    return _NOTHING if report is None else _plain(report.as_json())
+    return dict(_NOTHING) if report is None else _plain(report.as_json())
 
 
 @routes.offer("GET", "/alerts", scope="read", answer=Alerts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import ValidationError, validates_schema
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from connector.api.v1.callers import service
 from connector.api.v1.pieces import USUAL
@@ -19,7 +19,6 @@ from connector.api.v1.words import (
     anything,
     choice,
     day,
-    fields,
     flag,
     listed,
     many,
@@ -29,7 +28,6 @@ from connector.api.v1.words import (
     one,
     record,
     text,
-    validate,
     whole,
     words,
 )
@@ -321,7 +319,7 @@ class Proof(Answer):
     codes = whole("Codes of the grid.", 125)
     missing = listed(fields.String(), "Codes without a segment.")
     overlaps = record("Codes with several, and which.", {"445": ["vip", "loyal"]})
-    unknown = listed(fields.String(), "Codes that are not on the grid.")
+    off_grid = listed(fields.String(), "Codes that are not on the grid.", attribute="unknown", data_key="unknown")
     inversions = many(Inversion, "Better codes that rank lower.")
 
 

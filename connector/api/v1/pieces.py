@@ -12,10 +12,10 @@ from datetime import date, datetime
 from typing import Any, TypeVar
 
 import orjson
-from marshmallow import ValidationError
+from marshmallow import ValidationError, fields
 
 from connector.api.v1.problems import FieldError, Refused
-from connector.api.v1.words import Answer, Day, Moment, Question, fields, many, number, words
+from connector.api.v1.words import Answer, Day, Moment, Question, many, number, words
 
 MOST, USUAL = 500, 100
 _LONGEST = 1000

@@ -5,27 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from marshmallow import fields, validate
 from sqlalchemy.orm import Session
 
 from connector.api.v1.callers import only_portal, service
 from connector.api.v1.pieces import Piece, list_of, piece, place, text_place
 from connector.api.v1.routes import Routes
-from connector.api.v1.words import (
-    Answer,
-    Question,
-    choice,
-    fields,
-    flag,
-    listed,
-    many,
-    moment,
-    one,
-    record,
-    share,
-    text,
-    validate,
-    whole,
-)
+from connector.api.v1.words import Answer, Question, choice, flag, listed, many, moment, one, record, share, text, whole
 from connector.jobs import connecting, health, run_alarms, running
 from connector.jobs import settings as portal_settings
 from connector.store import listing, overview

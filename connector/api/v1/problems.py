@@ -153,7 +153,7 @@ _RULES: Sequence[tuple[Any, Callable[[Any], _Told]]] = (
     (Transient, _later),
     ((CRMError, HostRefused), lambda error: _Told(502, str(error))),
     (exc.DataError, lambda _: _Told(422, "a value is larger than can be stored")),
-    ((ConnectorError, exc.SQLAlchemyError), _away),
+    ((ConnectorError, exc.OperationalError, exc.InterfaceError, exc.TimeoutError), _away),
 )
 """In this order: the first that fits."""
 _SENTENCES: Mapping[int, str] = {

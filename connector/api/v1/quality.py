@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from marshmallow import fields, validate
+
 from connector.api.v1.callers import service
 from connector.api.v1.routes import Routes
 from connector.api.v1.words import (
@@ -14,7 +16,6 @@ from connector.api.v1.words import (
     choice,
     counts,
     day,
-    fields,
     listed,
     many,
     money,
@@ -23,7 +24,6 @@ from connector.api.v1.words import (
     record,
     share,
     text,
-    validate,
     whole,
     words,
 )

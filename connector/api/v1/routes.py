@@ -107,7 +107,6 @@ class Routes(Blueprint):  # type: ignore[misc] # the library has no types
 
         `scope` None opens it to everybody. `refuses` are statuses besides those that follow from all this.
         """
-
         path = f"{self.url_prefix}{rule}"
 
         def decorate(view: View) -> View:

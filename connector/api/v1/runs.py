@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, jsonify, url_for
+from marshmallow import fields
 
 from connector.api.v1.callers import service
 from connector.api.v1.pieces import Piece, list_of, number_place, piece, place, text_place
@@ -18,7 +19,6 @@ from connector.api.v1.words import (
     choice,
     counts,
     day,
-    fields,
     listed,
     many,
     moment,
@@ -121,7 +121,7 @@ class Plan(Answer):
     cards = whole("Cards to write.", 41)
     contacts = whole("Contacts among them.", 30)
     companies = whole("Companies among them.", 11)
-    fields = whole("Values on them.", 160)
+    values = whole("Values on them.", 160, attribute="fields", data_key="fields")
     segments_changing = whole("Cards whose segment becomes another.", 12)
     requests = whole("Requests that take.", 3)
     minutes_of_quota = share("Minutes of the portal's quota.", 0.1)

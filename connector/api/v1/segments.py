@@ -133,9 +133,12 @@ def list_moves(asked: Mapping[str, Any], portal: str) -> dict[str, Any]:
     return {"portal": portal, "first": first, "last": last, "flows": flows}
 
 
-def _labels(session: Session, portal: Portal) -> dict[str, Mapping[str, str]]:
+def _labels(session: Session, portal: Portal) -> dict[str, dict[str, str]]:
     """Segments for people, of the version in force."""
     row = methods.row_of(session, portal.portal_id, portal.method or "")
     if row is None:
         return {}
-    return {segment.value: segment.label for segment in methods.opened(row).method.segments}
+    return {
+        segment.value: {str(language): label for language, label in segment.label.items()}
+        for segment in methods.opened(row).method.segments
+    }

@@ -5,21 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from marshmallow import fields, validate
+
 from connector.api.v1.callers import holder, service
 from connector.api.v1.problems import Refused, not_found
 from connector.api.v1.routes import Routes
-from connector.api.v1.words import (
-    Answer,
-    Question,
-    choice,
-    fields,
-    listed,
-    many,
-    moment,
-    text,
-    validate,
-    words,
-)
+from connector.api.v1.words import Answer, Question, choice, listed, many, moment, text, words
 from connector.store import api_tokens, portals
 
 routes = Routes("tokens", url_prefix="/api/v1/portals/<portal>/tokens", description="Tokens of a portal")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.connector.api.v1.conftest import SCOPES
-
 OF_PORTAL = (
     "",
     "/settings",

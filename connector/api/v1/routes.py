@@ -6,11 +6,11 @@ import math
 import re
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, ClassVar
 
 from flask import Request, Response, request
 from flask_smorest import Blueprint
-from marshmallow import Schema
+from marshmallow import RAISE, Schema
 from webargs.flaskparser import FlaskParser
 
 from connector.api.v1 import callers
@@ -65,7 +65,9 @@ class Problem(Answer):
 
 
 class Reader(FlaskParser):
-    """Reads questions: strict JSON, and nothing that a database cannot keep."""
+    """Reads questions: strict JSON, nothing that is not known, and nothing that a database cannot keep."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION: ClassVar[dict[str, str | None]] = {"query": RAISE, "json": RAISE}
 
     def load_json(self, req: Request, schema: Schema) -> Any:
         """Raises `Refused` for what is no JSON of ours."""

@@ -16,6 +16,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 LARGEST_INT = 2**31 - 1
 _FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2199, 12, 31)
 _LONGEST = 200
+_CENT = Decimal("0.01")
 
 
 class Moment(fields.Field[Any]):
@@ -63,7 +64,10 @@ class Amount(fields.Field[Any]):
     default_error_messages = {"invalid": "not a sum: write it like 1234.50"}  # noqa: RUF012
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **_: Any) -> str | None:  # noqa: ARG002
-        return None if value is None else format(Decimal(value), "f")
+        if value is None:
+            return None
+        shown = Decimal(value)
+        return format(shown if shown.as_tuple().exponent < -2 else shown.quantize(_CENT), "f")  # type: ignore[operator]
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> Decimal:  # noqa: ARG002
         try:

@@ -67,6 +67,7 @@ def signalled(
     """
     signs = _Signs(orders, when, second_order_border)
     on = _EPOCH + timedelta(days=orders.as_of)
+    last_day = orders.last_day
     is_off = when is not None and when.is_off(orders.as_of)
     found: dict[int, Signalled] = {}
     for rule in playbook.plays.signals:
@@ -74,14 +75,16 @@ def signalled(
             continue
         for at in np.flatnonzero(signs.mask(rule.signal)):
             number = int(orders.number[at])
-            if number not in found and number not in quiet.at_work and _is_due(rule, number, classes, quiet, on):
+            if number in found or number in quiet.at_work or classes.get(number) not in rule.classes:
+                continue
+            if _is_due(rule, quiet.last_on.get((number, rule.rule)), on, _EPOCH + timedelta(int(last_day[at]))):
                 found[number] = signs.signalled(rule, int(at))
     return [found[number] for number in sorted(found)]
 
 
-def _is_due(rule: SignalRule, number: int, classes: Mapping[int, WorkClass], quiet: Quiet, on: date) -> bool:
-    last = quiet.last_on.get((number, rule.rule))
-    return classes.get(number) in rule.classes and (last is None or (on - last).days >= rule.rest_days)
+def _is_due(rule: SignalRule, last_on: date | None, on: date, ordered_on: date) -> bool:
+    """Never for the same silence twice: after an order only, and a rest after the last time."""
+    return last_on is None or (last_on <= ordered_on and (on - last_on).days >= rule.rest_days)
 
 
 class _Signs:

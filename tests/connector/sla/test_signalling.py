@@ -52,7 +52,10 @@ def test_customers_under_work_and_those_signalled_lately_are_left_in_peace():
     assert not signalled(PLAYBOOK, orders, classes, Quiet(at_work={0}))
     lately = Quiet(last_on={(0, "rhythm_late"): ON - timedelta(29)})
     assert not signalled(PLAYBOOK, orders, classes, lately)
-    assert signalled(PLAYBOOK, orders, classes, Quiet(last_on={(0, "rhythm_late"): ON - timedelta(30)}))
+    ordered_since = days_of([39, 69, 99])
+    before = Quiet(last_on={(0, "rhythm_late"): ON - timedelta(39)})
+    assert signalled(PLAYBOOK, ordered_since, classes, before)
+    assert not signalled(PLAYBOOK, days_of([40, 70, 100]), classes, before)
     assert not signalled(PLAYBOOK, orders, {}, Quiet())
 
 

@@ -33,6 +33,7 @@ class Capability:
 _LOOP = "tests/acceptance/test_loop.py"
 _KILLS = "tests/acceptance/test_kills.py"
 _WRITING = ("tests/adapters/bitrix24/test_writing.py", "tests/adapters/hubspot/test_writing.py")
+_REPAIRS = "tests/connector/scores/test_repairs.py"
 _METHODS = "tests/scoring/test_methods.py"
 _ORDERS = "tests/connector/store/test_mirror_orders.py"
 _CARDS = "tests/connector/store/test_mirror_customers.py"
@@ -84,7 +85,7 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability(
         "RS-11",
         "data quality 0 to 100 with its causes; a poor one softens the SLA",
-        ("tests/scoring/test_quality.py", "tests/connector/sla/test_policy.py"),
+        ("tests/scoring/test_quality.py", _REPAIRS, "tests/connector/sla/test_policy.py"),
         "orders without a manager and bulk days are weighed, but not looked for in a portal yet",
     ),
     Capability("RS-12", "a short hint on the card", ("tests/scoring/test_hints.py",)),
@@ -156,9 +157,14 @@ CAPABILITIES: tuple[Capability, ...] = (
     ),
     Capability(
         "P-21",
-        "a fit on too few customers says so",
-        ("tests/scoring/test_scales.py", _METHODS),
-        "the span of the history is not looked at",
+        "a run and the pages say when data are too thin, and what is shown instead; nothing is held back",
+        ("tests/scoring/test_sufficiency.py", "tests/connector/web/test_analysis_pages.py", _METHODS),
+    ),
+    Capability(
+        "P-22",
+        "gates for lifetime value and churn models, each unmet need told",
+        ("tests/scoring/test_sufficiency.py",),
+        "the models",
     ),
     Capability("P-24", "fitted or fixed thresholds, three to ten bins", (_METHODS,), "setting them without a file"),
     Capability(
@@ -168,12 +174,29 @@ CAPABILITIES: tuple[Capability, ...] = (
         "approval of a plan by its hash; the managers it touches",
     ),
     Capability(
+        "N-04",
+        "each customer explained: orders behind the code, borders, an order today, the day it changes by itself",
+        ("tests/scoring/test_explain.py", "tests/connector/scores/test_explanation.py"),
+        "the card itself has the stable hint only",
+    ),
+    Capability(
         "N-05",
         "each value on a card has its run, method and value before; a run can be undone; hand edits are noticed",
         (_LOOP, _CARDS, _DELIVERING),
         "undoing one card, or everything",
     ),
+    Capability(
+        "N-07",
+        "backtest without looking ahead: purchase, revenue, churn, order of segments, flags, stability, side by side",
+        ("tests/scoring/test_backtest.py", "tests/connector/scores/test_replays.py"),
+        "rules of stability are not replayed",
+    ),
     Capability("N-09", "segment tables are proven total and disjoint", ("tests/scoring/test_schemes.py",)),
+    Capability(
+        "N-10",
+        "causes of doubt, the list of repairs, and the segment if repaired",
+        ("tests/scoring/test_repair.py", _REPAIRS),
+    ),
     Capability("N-11", "one method, three CRMs, the same segments", (_LOOP, _METHODS)),
     Capability("N-13", "a budget of notifications", (_FOLLOWUPS,), "measuring what was acted on"),
     Capability(

@@ -92,7 +92,7 @@ def shops(database: Database) -> tuple[int, int]:
 def add_shop(session: Any, name: str, customers: int = 12) -> int:
     """A portal with scores, orders, runs, what waits, alerts and staff."""
     portal = shop.whole_shop(session, name, customers=customers)
-    portal_id = portal.portal_id
+    portal_id, portal.next_number = portal.portal_id, customers
     session.add(TeamRow(portal_id=portal_id, external_id="3", name="North", lead_id="7", parent_id=None))
     for number in range(customers):
         row = session.get(CustomerRow, (portal_id, number))

@@ -688,3 +688,108 @@ class ApiTokenRow(Base):
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+
+
+class OccasionRow(Base):
+    """One customer, one rule, one event: open from its first task to its end. Its facts are `OccasionEventRow`s.
+
+    `key` is its first task's. `playbook` and `policy` are the versions it began under. `task_key` is the step under
+    way; `manager_id`, `due_at` and `task_state` (`open`, `done`, `gone`) are that task's as the CRM held it last.
+    `look_at` is when something about it may change by itself: null for an ended one and where only a person can.
+    `stop` and `result` say how it ended, `reason` what a person gave as his.
+    """
+
+    __tablename__ = "occasions"
+    __table_args__ = (
+        Index("ix_occasions_open", "portal_id", "customer", postgresql_where=text("ended_at IS NULL")),
+        Index("ix_occasions_look", "portal_id", "look_at", postgresql_where=text("ended_at IS NULL")),
+        Index("ix_occasions_started", "portal_id", "started_at"),
+    )
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    customer: Mapped[int] = mapped_column(Integer)
+    rule: Mapped[str]
+    event_key: Mapped[str]
+    work_class: Mapped[str]
+    big: Mapped[bool]
+    quality: Mapped[int] = mapped_column(SmallInteger)
+    playbook: Mapped[str]
+    policy: Mapped[str]
+    priority: Mapped[str]
+    manager_id: Mapped[str | None]
+    task_key: Mapped[str]
+    due_at: Mapped[datetime]
+    task_state: Mapped[str] = mapped_column(server_default="open")
+    started_at: Mapped[datetime]
+    look_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    stop: Mapped[str | None]
+    result: Mapped[str | None]
+    reason: Mapped[str | None]
+
+
+class OccasionEventRow(Base):
+    """A line of an occasion's log; only ever added. `source` names the fact, so that none is put down twice.
+
+    `number` counts the lines of an occasion. `body` is the rest of the event, see `connector.sla.logbook`.
+    """
+
+    __tablename__ = "occasion_events"
+    __table_args__ = (UniqueConstraint("portal_id", "occasion", "source"),)
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    occasion: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    customer: Mapped[int] = mapped_column(Integer)
+    at: Mapped[datetime]
+    kind: Mapped[str]
+    source: Mapped[str]
+    body: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+
+
+class SlaNoticeRow(Base):
+    """Somebody was told of a deadline: one for each clock, window and tier. `key` is also its task's, where it has one.
+
+    A digest has no occasion and no customer.
+    """
+
+    __tablename__ = "sla_notices"
+    __table_args__ = (Index("ix_sla_notices_made", "portal_id", "made_at"),)
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    tier: Mapped[str]
+    recipient: Mapped[str]
+    rule: Mapped[str]
+    occasion: Mapped[str | None]
+    customer: Mapped[int | None] = mapped_column(Integer)
+    made_at: Mapped[datetime]
+    until: Mapped[datetime | None]
+
+
+class TaskChangeRow(Base):
+    """What one of our tasks has to become in the CRM, or a note for a card: decided here, sent once, settled.
+
+    `what` is `change` (absolute values in `body`, so that repeating is harmless) or `note` (looked for before it is
+    made). `state` is `planned`, `sent` or `refused`.
+    """
+
+    __tablename__ = "task_changes"
+    __table_args__ = (
+        Index("ix_task_changes_planned", "portal_id", "change_id", postgresql_where=text("state = 'planned'")),
+        UniqueConstraint("portal_id", "source"),
+    )
+
+    portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    change_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    source: Mapped[str]
+    task_key: Mapped[str]
+    customer: Mapped[int] = mapped_column(Integer)
+    what: Mapped[str]
+    body: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(server_default="planned")
+    made_at: Mapped[datetime]
+    settled_at: Mapped[datetime | None]
+    external_id: Mapped[str | None]
+    reason: Mapped[str | None]

@@ -23,7 +23,7 @@ def erase_customer(session: Session, portal_id: int, kind: CustomerKind, externa
         rows = session.execute(text(statement.format(column=column)), {**keys, "number": number}).rowcount  # type: ignore[attr-defined]
         found = found or bool(rows)
     if number is not None:
-        for table in ("scores", "moves", "changes", "card_events", "tasks"):
+        for table in _OF_CUSTOMER:
             session.execute(
                 text(f"DELETE FROM {table} WHERE portal_id = :portal AND customer = :number"),
                 {**keys, "number": number},
@@ -33,6 +33,18 @@ def erase_customer(session: Session, portal_id: int, kind: CustomerKind, externa
         note(session, portal_id, "system", "customer.erased", {"kind": kind.value})
     return found
 
+
+_OF_CUSTOMER = (
+    "scores",
+    "moves",
+    "changes",
+    "card_events",
+    "tasks",
+    "occasions",
+    "occasion_events",
+    "sla_notices",
+    "task_changes",
+)
 
 _NUMBER = "SELECT number FROM customers WHERE portal_id = :portal AND kind = :kind AND external_id = :id"
 

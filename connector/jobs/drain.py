@@ -32,7 +32,8 @@ from connector.store.inbox import Waiting
 from connector.store.models import Portal, RunRow
 from connector.store.poison import in_words, is_poison
 from connector.wiring import Service
-from connector.writeback.apply import apply_plan
+from connector.writeback.apply import Applied, apply_plan
+from connector.writeback.singly import apply_singly
 from webhooks.deliveries import Resource
 
 log = logging.getLogger("rfm.jobs")
@@ -246,7 +247,7 @@ class _Drain:
             self._apply(run_id, FieldMap.from_json(fields))
 
     def _apply(self, run_id: str, fields: FieldMap) -> None:
-        applied = apply_plan(self._database, self._portal_id, run_id, self._adapter, fields, _quiet)
+        applied = self._written(run_id, fields)
         raised = raising.create_tasks(self._database, self._portal_id, self._adapter, _quiet)
         self.done.written += applied.written
         self.done.refused += applied.refused
@@ -260,6 +261,18 @@ class _Drain:
                 "refused": applied.refused,
                 "tasks_created": raised.created,
             }
+
+    def _written(self, run_id: str, fields: FieldMap) -> Applied:
+        """Send the plan; where that fails because of a card, card by card, so that the others are written."""
+        try:
+            return apply_plan(self._database, self._portal_id, run_id, self._adapter, fields, _quiet)
+        except Exception as error:
+            if not is_poison(error):
+                raise
+            apply_singly(self._database, self._portal_id, run_id, self._adapter, fields)
+        with self._database.session() as session:  # what went out before the failure counts as well
+            states = changes.progress(session, self._portal_id, run_id)
+        return Applied(states.get("written", 0), states.get("refused", 0))
 
 
 def _drop(session: Session, run: RunRow) -> None:

@@ -271,6 +271,27 @@ def test_orders_of_a_card_that_was_merged_away_reach_the_one_that_stays(service,
     assert loop.run_portal(service, "p").written == 0
 
 
+def test_a_card_whose_writing_makes_no_sense_is_refused_with_the_reason_and_the_others_are_written(
+    monkeypatch, database, service, crm, portal_id, accept
+):
+    write = MemoryCRM.write_scores
+
+    def write_scores(crm, batch, fields):
+        if any(change.customer == ref(5) for change in batch):
+            raise Malformed("no id", path="result.id")
+        return write(crm, batch, fields)
+
+    accept(*sold(crm, *range(1, 10)))
+    monkeypatch.setattr(MemoryCRM, "write_scores", write_scores)
+    done = drain_portal(service, portal_id)
+    assert (done.written, done.refused) == (8, 1)
+    assert [crm.card(ref(number))["r"] for number in (1, 2, 3, 4, 6, 7, 8, 9)] == [0] * 8
+    assert rows(database, "SELECT count(*) FROM changes WHERE state = 'planned'") == [0]
+    monkeypatch.setattr(MemoryCRM, "write_scores", write)
+    loop.run_portal(service, "p")
+    assert crm.card(ref(5))["r"] == 0
+
+
 # --- forgetting ------------------------------------------------------------------------------------------------------
 
 TRACES = """

@@ -16,7 +16,8 @@ from connector.wording import Language
 RU, EN = texts_in(Language.RU), texts_in(Language.EN)
 COMPOSED = (
     "crm.", "kind.", "state.", "state_text.", "count.", "empty.", "error.", "segments.", "customers.order_", "runs.",
-    "tasks.", "delivery_part.", "delivery_cause.", "delivery_by.", "backtest.", "customer.axis_", "customer.order_", "quality.about_", "methods.",
+    "tasks.", "delivery_part.", "delivery_cause.", "delivery_by.", "backtest.",
+    "customer.axis_", "customer.order_", "quality.about_", "methods.",
     "whatif.",
 )  # fmt: skip
 

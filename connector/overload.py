@@ -15,9 +15,9 @@ from typing import Any
 from gunicorn.workers.gthread import ThreadWorker
 
 RETRY_AFTER_S = 5
-MOST_WAITING = 96
+MOST_WAITING = 40
 """Requests that wait for a thread, beyond which webhooks are refused: a fraction of a second's work."""
-LONGEST_WAIT_S = 0.5
+LONGEST_WAIT_S = 0.3
 """A webhook that waited longer is refused as well: the database stands still, or the machine is busy with others."""
 
 _WEBHOOK = b"POST /webhooks/"

@@ -221,7 +221,7 @@ def living(
         running.callback(life.stop)
         for name in ("web", *(f"worker-{number}" for number in range(workers or worker))):
             life.start(name)
-        until(life.answers)
+        until(life.answers, 60)
         yield life
 
 

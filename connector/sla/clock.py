@@ -127,9 +127,7 @@ def clock_states(
     events = [event for event in in_order(log) if event.at <= now]
     clocks = {target.clock for event in events for target in event.targets}
     return {
-        clock: _Walk(clock, calendar, enforced_from).read(events, in_utc(now))
-        for clock in Clock
-        if clock in clocks
+        clock: _Walk(clock, calendar, enforced_from).read(events, in_utc(now)) for clock in Clock if clock in clocks
     }
 
 

@@ -196,9 +196,7 @@ def in_order(log: Iterable[Event]) -> list[Event]:
 
     Of one moment, what undoes something (resumed, reopened) stands by its number among what it undoes.
     """
-    return sorted(
-        log, key=lambda event: (in_utc(event.at), _RANK[event.kind], event.number, _ORDER[event.kind])
-    )
+    return sorted(log, key=lambda event: (in_utc(event.at), _RANK[event.kind], event.number, _ORDER[event.kind]))
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any, cast
 from urllib.parse import quote, urlencode
@@ -12,7 +12,7 @@ from flask import Flask, Response, g, request
 from markupsafe import Markup
 
 from connector.web.texts import Texts, choose_language, texts_in
-from connector.wording import Language
+from connector.wording import Language, day
 
 COOKIE = "lang"
 _SPEECHLESS = "webhooks"
@@ -44,6 +44,7 @@ def add_language(app: Flask) -> None:
     app.add_template_filter(_number, "number")
     app.add_template_filter(_money, "money")
     app.add_template_filter(_moment, "moment")
+    app.add_template_filter(_day, "day")
     app.add_template_filter(as_data, "chart")
 
 
@@ -72,6 +73,11 @@ def _moment(value: datetime, here: tzinfo, *, named: bool = False) -> Markup:
     """A moment as people read it, with the exact one for machines."""
     shown = _texts().moment(value, here, named=named)
     return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), shown)
+
+
+def _day(value: date | str) -> str:
+    """A day as people read it, given as one or as it is written for machines."""
+    return day(value if isinstance(value, date) else date.fromisoformat(value), _texts().language)
 
 
 def as_data(data: dict[str, Any]) -> Markup:

@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from adapters.contract import Adapter
 from adapters.fields import zone
-from adapters.records import Manager
 from connector.deadline import NEVER, Deadline
 from connector.errors import WrongUse
+from connector.sla import opening
 from connector.sla.calendars import calendar_from
 from connector.sla.followups import (
     CustomerState,
@@ -27,10 +27,12 @@ from connector.sla.followups import (
     followup_settings,
     plan_followups,
 )
-from connector.sla.people import People, people_from
 from connector.sla.policy import WorkClass
+from connector.sla.portal_rules import people_of
+from connector.sla.rounds import Opening
+from connector.sla.targets import ClockRules, clock_rules
 from connector.sla.worktime import Calendar
-from connector.store import mirror, scores, tasks
+from connector.store import scores, tasks
 from connector.store.database import Database
 from connector.store.models import MoveRow, Portal, RunRow
 from scoring.methods import MethodVersion
@@ -65,10 +67,12 @@ def plan_tasks(
     moves = tasks.unhandled_moves(session, portal.portal_id)
     wanted, calendar = _rules(portal, version)
     budgeted = [rule.rule for rule in wanted.playbook.cadences]
+    work = _WorkClasses((version, *beside))
+    opening.note_facts(session, portal.portal_id, _classes(moves, work), now)
     followups = plan_followups(
-        _states(session, portal.portal_id, (version, *beside), moves),
+        _states(session, portal.portal_id, work, moves),
         _past(session, portal.portal_id, run.as_of, _day_start(portal, now), budgeted),
-        _people(session, portal),
+        people_of(session, portal),
         calendar,
         wanted,
         now=now,
@@ -76,7 +80,7 @@ def plan_tasks(
         first_run=portal.first_run_at is None,
     )
     tasks.moves_handled(session, portal.portal_id)
-    return tasks.add_planned(session, [_row(portal.portal_id, run, followup) for followup in followups])
+    return _plan(session, portal, run, followups, work, wanted, now)
 
 
 def plan_news(
@@ -91,13 +95,15 @@ def plan_news(
 ) -> int:
     """Plan the tasks that the moves of some customers ask for; cadences wait for the next whole run."""
     moves = tasks.unhandled_moves(session, portal.portal_id, customers)
+    work = _WorkClasses((version, *beside))
+    opening.note_facts(session, portal.portal_id, _classes(moves, work), now, customers)
     if not moves:
         return 0
     wanted, calendar = _rules(portal, version)
     followups = plan_followups(
-        _states(session, portal.portal_id, (version, *beside), moves, [move.customer for move in moves]),
+        _states(session, portal.portal_id, work, moves, [move.customer for move in moves]),
         PastTasks(),
-        _people(session, portal),
+        people_of(session, portal),
         calendar,
         replace(wanted, playbook=replace(wanted.playbook, cadences=())),
         now=now,
@@ -105,7 +111,34 @@ def plan_news(
         first_run=portal.first_run_at is None,
     )
     tasks.moves_handled(session, portal.portal_id, customers)
-    return tasks.add_planned(session, [_row(portal.portal_id, run, followup) for followup in followups])
+    return _plan(session, portal, run, followups, work, wanted, now)
+
+
+def _plan(
+    session: Session,
+    portal: Portal,
+    run: RunRow,
+    followups: Sequence[FollowUp],
+    work: _WorkClasses,
+    wanted: FollowUpSettings,
+    now: datetime,
+) -> int:
+    """Store tasks, each new one with the occasion that it begins. Returns how many are new."""
+    before = tasks.planned_before(session, portal.portal_id, [followup.key for followup in followups])
+    added = tasks.add_planned(session, [_row(portal.portal_id, run, followup) for followup in followups])
+    begun = [one for one in followups if one.key not in before and one.problem is None]
+    numbers = [followup.number for followup in begun]
+    states = {state.number: state for state in _states(session, portal.portal_id, work, (), numbers)} if begun else {}
+    start = Opening(wanted.playbook, _clocks(portal), wanted.portal_key)
+    opening.open_occasions(session, portal.portal_id, begun, states, start, now)
+    return added
+
+
+def _clocks(portal: Portal) -> ClockRules:
+    try:
+        return clock_rules(portal.settings)
+    except ValueError as error:
+        raise WrongUse(f"a setting of {portal.name} is not understood: {error}") from None
 
 
 def _rules(portal: Portal, version: MethodVersion) -> tuple[FollowUpSettings, Calendar]:
@@ -164,15 +197,25 @@ def create_tasks(
             return raised
 
 
+def _classes(moves: Iterable[MoveRow], work: _WorkClasses) -> dict[MoveRow, WorkClass]:
+    """The class that each move of a segment leads to, where it is another one than before."""
+    found = {}
+    for move in moves:
+        if move.kind == "segment":
+            was, now = work.of_old(move.method, move.was), work.of_old(move.method, move.now)
+            if now is not None and was is not now:
+                found[move] = now
+    return found
+
+
 def _states(
     session: Session,
     portal_id: int,
-    versions: Sequence[MethodVersion],
+    work: _WorkClasses,
     moves: Sequence[MoveRow],
     only: Sequence[int] | None = None,
 ) -> Iterator[CustomerState]:
     """Every scored, living customer as the playbook sees it, or those named."""
-    work = _WorkClasses(versions)
     moved = {move.customer: move for move in moves if move.kind == "segment"}
     opened = {move.customer: move for move in moves if move.kind == "upsell"}
     for score in scores.living_scores(session, portal_id, only):
@@ -225,23 +268,10 @@ def _past(session: Session, portal_id: int, on: date, since: datetime, budgeted:
     )
 
 
-def _people(session: Session, portal: Portal) -> People:
-    """Staff and teams; without a setting the longest-serving active manager is the default one."""
-    managers, teams = mirror.staff(session, portal.portal_id)
-    settings = dict(portal.settings)
-    settings.setdefault("default_manager", _first_active(managers))
-    return people_from(settings, managers, teams)
-
-
 def _day_start(portal: Portal, now: datetime) -> datetime:
     """The portal's last midnight: managers work in real days, whatever day a run scores as of."""
     here = zone(portal.time_zone)
     return datetime.combine(now.astimezone(here).date(), time(), here)
-
-
-def _first_active(managers: Iterable[Manager]) -> str | None:
-    active = [manager.external_id for manager in managers if manager.active]
-    return min(active, key=lambda external_id: (len(external_id), external_id), default=None)
 
 
 def _row(portal_id: int, run: RunRow, followup: FollowUp) -> dict[str, object]:

@@ -35,6 +35,12 @@ def add_planned(session: Session, rows: Sequence[dict[str, Any]]) -> int:
     return int(after or 0) - int(before or 0)
 
 
+def planned_before(session: Session, portal_id: int, keys: Iterable[str]) -> set[str]:
+    """Those of the keys that have a task already."""
+    found = session.scalars(select(TaskRow.key).where(TaskRow.portal_id == portal_id, TaskRow.key.in_(list(keys))))
+    return set(found)
+
+
 def open_tasks(session: Session, portal_id: int, limit: int) -> list[OpenTask]:
     """The oldest tasks without a final word."""
     rows = session.execute(

@@ -184,7 +184,9 @@ def settle_invalid(
     session: Session, portal_id: int, run_id: str, faults: Mapping[int, tuple[str | None, str]], now: datetime
 ) -> None:
     """The final word on changes that we do not send: customer → (field, reason). They wait among the dead letters."""
-    rows: list[tuple[Any, ...]] = [(customer, "invalid", field, reason, None, {}) for customer, (field, reason) in faults.items()]
+    rows: list[tuple[Any, ...]] = [
+        (customer, "invalid", field, reason, None, {}) for customer, (field, reason) in faults.items()
+    ]
     _settle(session, portal_id, run_id, rows, now)
 
 

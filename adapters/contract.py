@@ -6,8 +6,8 @@ Promises that `tests/contract` checks for every CRM and for the in-memory one:
    A reader that goes newest-first moves the cursor only on its last page.
 2. The same page twice changes nothing.
 3. An id asked for is either in `records` or in `gone`.
-4. `write_scores` and `create_tasks` return one outcome per item, in the same order; one refused record
-   does not fail its neighbours.
+4. `write_scores`, `create_tasks`, `change_tasks` and `add_notes` return one outcome per item, in the same order;
+   one refused record does not fail its neighbours.
 5. No call carries more than `capabilities` allows.
 6. Times are aware UTC, money is `Decimal` with a currency beside it.
 7. Unknown payload fields are ignored; a missing required one raises `Malformed` with its path.
@@ -26,14 +26,18 @@ from typing import ClassVar, Generic, NewType, Protocol, TypeVar
 
 from adapters.records import (
     CRM,
+    Contacted,
     Customer,
     CustomerKind,
     Manager,
     Order,
     OrderSource,
     ScoreChange,
+    TaskChange,
     TaskDraft,
+    TaskState,
     Team,
+    TimelineNote,
 )
 
 Record = TypeVar("Record")
@@ -100,6 +104,8 @@ class Capabilities:
     """False where "changed since" must be read newest-first (amoCRM without the paid filter option)."""
     subscribes: bool = False
     """Whether webhooks are asked for through the API: not by a Bitrix24 webhook, not in HubSpot (the app's files)."""
+    contacts: bool = False
+    """Whether calls, messages, letters and meetings can be read. Otherwise `contacts` raises `Unsupported`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +293,19 @@ class Source(Protocol):
         """The same for deals or order objects."""
         ...
 
+    def tasks_by_id(self, ids: Sequence[str]) -> Found[TaskState]:
+        """The current state of the named tasks (ids from `create_tasks`); deleted ones are `gone`."""
+        ...
+
+    def contacts(self, since: Cursor | None, *, earliest: datetime | None = None) -> Iterator[Page[Contacted]]:
+        """All contacts with customers (`since` None), or those entered or changed since the cursor.
+
+        With `earliest` (aware) the first reading leaves out what was last touched before it; later readings pass it
+        over. A contact comes again when it changes, such as a call that ends. Raises `Unsupported` where
+        `capabilities.contacts` is false.
+        """
+        ...
+
 
 class Sink(Protocol):
     """Writing. Values are absolute, so that repeating is harmless."""
@@ -317,6 +336,22 @@ class Sink(Protocol):
 
     def find_tasks(self, drafts: Sequence[TaskDraft]) -> dict[str, str]:
         """Task key → the CRM's id, for those of the drafts that already exist (found by `marker`)."""
+        ...
+
+    def change_tasks(self, changes: Sequence[TaskChange]) -> list[Outcome]:
+        """Change at most `task_batch` of our tasks, each named once. Absolute values: repeating is harmless.
+
+        A task that is closed already stays as it is: asked to close it is done, asked for anything else as well it
+        may be refused. Raises `Transient` or `AccessLost` when nothing is known of the whole.
+        """
+        ...
+
+    def add_notes(self, notes: Sequence[TimelineNote]) -> list[Outcome]:
+        """Put at most `task_batch` notes on cards. After a lost answer it looks for them before it repeats."""
+        ...
+
+    def find_notes(self, notes: Sequence[TimelineNote]) -> dict[str, str]:
+        """Note key → the CRM's id, for those of the notes that already exist (found by `marker`)."""
         ...
 
 

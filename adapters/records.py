@@ -190,3 +190,86 @@ class TaskDraft:
     def marker(self) -> str:
         """The text by which a lost task is recognised in the CRM."""
         return f"RFM#{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """One of our tasks as the CRM holds it now.
+
+    `done_at` is when it was closed as exactly as the CRM tells it: HubSpot keeps the moment, elsewhere it is the
+    task's last change, which is not before the closing. `result` is what the person wrote on closing; only amoCRM
+    keeps such a text with the task, elsewhere it is empty.
+    """
+
+    external_id: str
+    is_done: bool
+    done_at: datetime | None = None
+    due_at: datetime | None = None
+    manager_id: str | None = None
+    result: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskChange:
+    """What one of our tasks has to become. None leaves as it is; values are absolute, so repeating is harmless.
+
+    `customer` is whose card the task was made on. `close` ticks it off with `result`: kept with the task in amoCRM,
+    as a note on the customer's card elsewhere. `priority` is passed over where tasks have none (amoCRM, Bitrix24).
+    """
+
+    external_id: str
+    customer: CustomerRef
+    due_at: datetime | None = None
+    manager_id: str | None = None
+    priority: Priority | None = None
+    close: bool = False
+    result: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineNote:
+    """A few words of ours on a customer's card.
+
+    `key` is ours, short and stable; adapters put it where they can find the note by it again (`marker`). `at` is the
+    aware moment at which it stands in a timeline that may be written out of order (HubSpot); elsewhere it stands
+    where it was made.
+    """
+
+    key: str
+    customer: CustomerRef
+    text: str
+    at: datetime
+
+    @property
+    def marker(self) -> str:
+        """The text by which a lost note is recognised in the CRM."""
+        return f"RFM#{self.key}"
+
+
+class ContactChannel(StrEnum):
+    """How the two sides met."""
+
+    CALL = "call"
+    MESSAGE = "message"
+    LETTER = "letter"
+    MEETING = "meeting"
+
+
+@dataclass(frozen=True, slots=True)
+class Contacted:
+    """One attempt of either side to reach the other, as the CRM has it; no text, no number, no address.
+
+    `external_id` is unique among all contacts of a portal. `customer` names all whom it counts for, in ascending
+    order: those it stands on, and the customer of a deal it stands on (empty: nobody we know). `completed`: a call in
+    which they spoke, a meeting that took place, a message or letter that was sent. `seconds`: the length of a call,
+    0 for anything else or when it is not told. `manager_id` is who had it on our side, where that is known.
+    """
+
+    external_id: str
+    channel: ContactChannel
+    at: datetime
+    customer: tuple[CustomerRef, ...]
+    manager_id: str | None = None
+    inbound: bool = False
+    completed: bool = False
+    seconds: int = 0

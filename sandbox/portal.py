@@ -13,6 +13,7 @@ from wsgiref.types import WSGIApplication
 
 from sandbox.faults import Faults
 from sandbox.limits import Limits
+from sandbox.staff import Staff
 from sandbox.web import RequestLog
 
 
@@ -57,6 +58,11 @@ class Portal(Protocol):
     @property
     def log(self) -> RequestLog:
         """The calls received."""
+        ...
+
+    @property
+    def staff(self) -> Staff:
+        """What people do with tasks and customers."""
         ...
 
     def connect_url(self, server_url: str) -> str:

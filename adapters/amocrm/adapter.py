@@ -9,17 +9,15 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
 from typing import ClassVar
 
-from adapters.amocrm import hooks, pages, provision
+from adapters.amocrm import hooks, pages, provision, tasks
 from adapters.amocrm.catalogs import Catalogs
+from adapters.amocrm.changes import Change, Changes
 from adapters.amocrm.client import (
     CUSTOMERS,
-    IDS_IN_URL,
     LEADS,
     PAGE,
     RATE,
@@ -29,8 +27,9 @@ from adapters.amocrm.client import (
     Json,
     Listing,
 )
+from adapters.amocrm.conversations import Conversations
 from adapters.amocrm.orders import Buyer, buyer_of, lead_of, transaction_of
-from adapters.amocrm.pages import Changes, Echo, Place
+from adapters.amocrm.pages import Echo, Place
 from adapters.amocrm.provision import Layout, Wanted
 from adapters.amocrm.schemas import (
     ENTITY,
@@ -42,10 +41,7 @@ from adapters.amocrm.schemas import (
     field_of,
     group_of,
     manager_of,
-    markers_in,
-    task_body,
 )
-from adapters.batches import chunks, settle_each
 from adapters.budget import States
 from adapters.contract import (
     Capabilities,
@@ -72,17 +68,21 @@ from adapters.errors import (
     Unavailable,
     Unsupported,
 )
-from adapters.fields import epoch, from_epoch
+from adapters.fields import epoch
 from adapters.records import (
     CRM,
+    Contacted,
     Customer,
     CustomerKind,
     Manager,
     Order,
     OrderSource,
     ScoreChange,
+    TaskChange,
     TaskDraft,
+    TaskState,
     Team,
+    TimelineNote,
 )
 from adapters.transport import Transport
 
@@ -107,6 +107,7 @@ class AmoCRM:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._client = Client(access, transport, states, now=now)
+        self._conversations = Conversations(self._client)
         self._web_url = access.base_url
         self._lock = threading.Lock()
         self._known_account: Account | None = None
@@ -135,6 +136,7 @@ class AmoCRM:
             sources=frozenset({OrderSource.DEALS, *([OrderSource.ORDERS] if account.has_customers else [])}),
             change_filter=account.has_filter,
             subscribes=True,
+            contacts=True,
         )
 
     def portal(self) -> PortalInfo:
@@ -304,7 +306,7 @@ class AmoCRM:
             # Not relied upon: where the option has ended it is ignored, and the walk stops by itself.
             first = place.threshold if echo is None else min(place.threshold, echo.first - 1)
             query.append(("filter[updated_at][from]", str(first)))
-        changes = Changes(self._reader(path, query), place.threshold, echo, is_ours)
+        changes = pages.Changes(self._reader(path, query), place.threshold, echo, is_ours)
         for rows, is_last in changes.pages():
             yield rows, (Place(0, 0, max(place.since, changes.at)) if is_last else place).cursor()
 
@@ -400,88 +402,48 @@ class AmoCRM:
         """One bulk change for contacts and one for companies. Absolute values: repeating is harmless."""
         settled: dict[int, Outcome] = {}
         for kind in CustomerKind:
-            items: list[_Change] = []
+            items: list[Change] = []
             for at, change in enumerate(changes):
                 if change.customer.kind is kind:
                     try:
-                        items.append(_Change(at, *change_body(change, fields.of(kind))))
+                        items.append(Change(at, *change_body(change, fields.of(kind))))
                     except InvalidValue as error:
                         settled[at] = Outcome(ok=False, field=error.field, reason=str(error))
-            outcomes = settle_each(items, partial(self._change, ENTITY[kind]))
+            outcomes = Changes(self._client, ENTITY[kind], _GONE).send(items)
             settled |= {item.at: outcome for item, outcome in zip(items, outcomes, strict=True)}
         return [settled[at] for at in range(len(changes))]
-
-    def _change(self, entity: str, items: Sequence[_Change], *, is_repeat: bool = False) -> list[Outcome]:
-        """What became of an id that does not exist any more is not documented: absent from the answer, or a refusal."""
-        bodies = [{**item.body, "request_id": str(at)} for at, item in enumerate(items)]
-        try:
-            rows = self._client.change(entity, entity, bodies)
-        except BatchRefused as refusal:
-            bad = {at: items[at].named(path, reason) for at, (path, reason) in refusal.bad.items()}
-            raise BatchRefused(str(refusal), status=refusal.status, bad=bad) from refusal
-        written = {str(row.get("id")): row for row in rows}
-        outcomes = {
-            item.id: Outcome(
-                ok=True, external_id=item.id, written_at=from_epoch(written[item.id].get("updated_at"), "updated_at")
-            )
-            for item in items
-            if item.id in written
-        }
-        left = [item for item in items if item.id not in written]
-        if left:
-            outcomes |= self._unanswered(entity, left, is_repeat=is_repeat)
-        return [outcomes[item.id] for item in items]
-
-    def _unanswered(self, entity: str, items: Sequence[_Change], *, is_repeat: bool) -> dict[str, Outcome]:
-        """Cards the answer did not name: those that are gone are settled, the others sent once more."""
-        found = self._client.one_by_one(entity, (), [item.id for item in items])
-        present = [item for item, row in zip(items, found, strict=True) if row is not None]
-        outcomes = {item.id: Outcome(ok=False, external_id=item.id, reason=_GONE) for item in items}
-        if is_repeat:
-            unsaid = Outcome(ok=False, reason="amoCRM did not say that it changed the card")
-            return outcomes | {item.id: unsaid for item in present}
-        again = settle_each(present, partial(self._change, entity, is_repeat=True))
-        return outcomes | {item.id: outcome for item, outcome in zip(present, again, strict=True)}
 
     # --- tasks -------------------------------------------------------------------------------------------------
 
     def create_tasks(self, drafts: Sequence[TaskDraft]) -> list[Outcome]:
         """One bulk call. After anything but a clean answer tasks are looked for before they are made again."""
-        zone, look_first = self._account().zone, False
-
-        def send(items: Sequence[TaskDraft]) -> list[Outcome]:
-            nonlocal look_first
-            found = self.find_tasks(items) if look_first else {}
-            look_first = True
-            trouble: CRMError | None = None
-            for _ in range(_TRIES):
-                lacking = {draft.key: draft for draft in items if draft.key not in found}
-                if not lacking:
-                    break
-                try:
-                    rows = self._client.create("tasks", "tasks", [task_body(one, zone) for one in lacking.values()])
-                    found |= {str(row["request_id"]): str(row["id"]) for row in rows if row.get("request_id")}
-                except (Interrupted, Unavailable) as error:
-                    trouble = error
-                if lacking.keys() - found.keys():
-                    found |= self.find_tasks(list(lacking.values()))
-            if trouble is not None and not found:
-                raise trouble
-            return [_task_outcome(found.get(draft.key)) for draft in items]
-
-        return settle_each(drafts, send)
+        return tasks.create(self._client, drafts, self._account().zone)
 
     def find_tasks(self, drafts: Sequence[TaskDraft]) -> dict[str, str]:
         """Looks through all tasks of the drafts' cards, finished ones too, for the markers."""
-        found: dict[str, str] = {}
-        for kind in CustomerKind:
-            keys = {draft.marker: draft.key for draft in drafts if draft.customer.kind is kind}
-            cards = {draft.customer.external_id for draft in drafts if draft.customer.kind is kind}
-            for some in chunks(sorted(cards), IDS_IN_URL):
-                query = [("filter[entity_type]", ENTITY[kind]), *(("filter[entity_id][]", one) for one in some)]
-                for row in self._client.all("tasks", "tasks", query):
-                    found |= {keys[marker]: str(row["id"]) for marker in markers_in(row) & keys.keys()}
-        return found
+        return tasks.find(self._client, drafts)
+
+    def tasks_by_id(self, ids: Sequence[str]) -> Found[TaskState]:
+        """See `Source.tasks_by_id`; 50 ids a call."""
+        return tasks.states(self._client, ids)
+
+    def change_tasks(self, changes: Sequence[TaskChange]) -> list[Outcome]:
+        """See `Sink.change_tasks`; one bulk change."""
+        return tasks.change(self._client, changes, self._account().zone)
+
+    def add_notes(self, notes: Sequence[TimelineNote]) -> list[Outcome]:
+        """See `Sink.add_notes`: one bulk call for contacts and one for companies."""
+        return tasks.add_notes(self._client, notes)
+
+    def find_notes(self, notes: Sequence[TimelineNote]) -> dict[str, str]:
+        """See `Sink.find_notes`."""
+        return tasks.find_notes(self._client, notes)
+
+    # --- contacts with customers -------------------------------------------------------------------------------
+
+    def contacts(self, since: Cursor | None, *, earliest: datetime | None = None) -> Iterator[Page[Contacted]]:
+        """See `Source.contacts` and `Conversations`. No meetings: amoCRM has no such records."""
+        return self._conversations.read(since, earliest)
 
     # --- webhooks ----------------------------------------------------------------------------------------------
 
@@ -492,35 +454,6 @@ class AmoCRM:
     def unsubscribe(self, callback_url: str) -> None:
         """See `hooks`."""
         hooks.unsubscribe(self._client, callback_url)
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """One item of a bulk change: its place among all changes, its body, and our keys in the order of its values."""
-
-    at: int
-    body: Json
-    keys: Sequence[str]
-
-    @property
-    def id(self) -> str:
-        """The card."""
-        return str(self.body["id"])
-
-    def named(self, path: str | None, reason: str) -> tuple[str | None, str]:
-        """A refusal with our key in place of the vendor's path, such as `custom_fields_values.2.values.0.enum_id`."""
-        if path == "id":
-            return None, _GONE
-        parts = (path or "").split(".")
-        after = parts[parts.index("custom_fields_values") + 1 :] if "custom_fields_values" in parts else []
-        at = int(after[0]) if after and after[0].isdigit() else len(self.keys)
-        return (self.keys[at] if at < len(self.keys) else path), reason
-
-
-def _task_outcome(task_id: str | None) -> Outcome:
-    if task_id is None:
-        return Outcome(ok=False, reason="amoCRM did not say that it made the task")
-    return Outcome(ok=True, external_id=task_id)
 
 
 def _lead_parts(*, lines: bool) -> list[tuple[str, str]]:

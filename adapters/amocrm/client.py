@@ -125,9 +125,11 @@ class Client:
 
     # --- lists -------------------------------------------------------------------------------------------------
 
-    def pages(self, path: str, name: str, query: Query, numbers: Iterable[int]) -> list[Listing]:
-        """The pages with these numbers, fetched at once."""
-        calls = [_page_call(path, query, number) for number in numbers]
+    def pages(
+        self, path: str, name: str, query: Query, numbers: Iterable[int], *, limit: int | None = None
+    ) -> list[Listing]:
+        """The pages with these numbers, fetched at once; `limit` where a list's pages are shorter than usual."""
+        calls = [_page_call(path, query, number, limit) for number in numbers]
         answers = [self._send(calls[0])] if len(calls) == 1 else self._transport.send_all(calls, self)
         return [self._listing(answer, name) for answer in answers]
 
@@ -223,8 +225,8 @@ def _get(path: str, query: Query = ()) -> Call:
     return Call("GET", f"/api/v4/{path}", query, label=f"GET {path}")
 
 
-def _page_call(path: str, query: Query, number: int) -> Call:
-    return _get(path, [*query, ("limit", str(PAGE)), ("page", str(number))])
+def _page_call(path: str, query: Query, number: int, limit: int | None) -> Call:
+    return _get(path, [*query, ("limit", str(limit or PAGE)), ("page", str(number))])
 
 
 def _asks_for_a_row(call: Call) -> bool:

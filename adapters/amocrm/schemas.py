@@ -388,7 +388,7 @@ def task_body(draft: TaskDraft, account_zone: tzinfo) -> Json:
     """The item that creates a task. There is no priority in amoCRM; the marker closes the text."""
     body: Json = {
         "text": "\n".join(part for part in (draft.title, draft.body, draft.marker) if part),
-        "complete_till": _deadline(draft.due_at, account_zone),
+        "complete_till": deadline(draft.due_at, account_zone),
         "task_type_id": _FOLLOW_UP,
         "entity_id": int(draft.customer.external_id),
         "entity_type": ENTITY[draft.customer.kind],
@@ -399,7 +399,7 @@ def task_body(draft: TaskDraft, account_zone: tzinfo) -> Json:
     return body
 
 
-def _deadline(due_at: datetime, account_zone: tzinfo) -> int:
+def deadline(due_at: datetime, account_zone: tzinfo) -> int:
     """23:59 of the account's day would be shown as "all day" and lose its hour, so it becomes 23:58.
 
     https://www.amocrm.ru/developers/content/crm_platform/tasks-api, read 2026-11

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from adapters.batches import chunks
-from adapters.bitrix24 import events, schemas
+from adapters.bitrix24 import conversations, events, schemas, tasks
 from adapters.bitrix24.automations import Bitrix24Automations
 from adapters.bitrix24.client import (
     COMMANDS,
@@ -34,7 +34,6 @@ from adapters.bitrix24.drift import find_drift
 from adapters.bitrix24.provision import Provision
 from adapters.bitrix24.schemas import DEAL, ENTITY, Card
 from adapters.bitrix24.scores import Scores
-from adapters.bitrix24.tasks import Tasks
 from adapters.budget import States
 from adapters.contract import (
     Capabilities,
@@ -61,6 +60,7 @@ from adapters.errors import (
 from adapters.fields import zone
 from adapters.records import (
     CRM,
+    Contacted,
     Customer,
     CustomerKind,
     Manager,
@@ -69,8 +69,11 @@ from adapters.records import (
     OrderSource,
     OrderStatus,
     ScoreChange,
+    TaskChange,
     TaskDraft,
+    TaskState,
     Team,
+    TimelineNote,
 )
 from adapters.transport import Transport
 
@@ -82,6 +85,8 @@ _FIRST_CHANGES = 6
 """Pages in the first hit of a pull of changes, which mostly finds few; the length adapts from there."""
 _STORE_PAGES = 10
 """Pages of store orders in one hit: each order costs one more command for its clients and payments."""
+_ACTIVITY_PAGES = 6
+"""Pages of activities in one hit: each activity costs one more command for what it is bound to."""
 _OWNERS = 150
 
 _DEALS = Listing(
@@ -149,7 +154,6 @@ class Bitrix24:
         self._rows_per_deal = 1.0
         self._provision = Provision(self._client)
         self._scores = Scores(self._client, self._card)
-        self._tasks = Tasks(self._client)
 
     @property
     def automations(self) -> Bitrix24Automations:
@@ -167,6 +171,7 @@ class Bitrix24:
             requests_per_second=DRAIN_PER_S,
             sources=frozenset({OrderSource.DEALS, OrderSource.ORDERS}),
             subscribes=self._client.is_app,
+            contacts=True,
         )
 
     # ── the portal and its people ────────────────────────────────────────────────────────────────────────────
@@ -287,9 +292,11 @@ class Bitrix24:
             self._sought |= missing
         return self._camel.get(kind, {})
 
-    def _walk(self, listing: Listing, since: Cursor | None, changed: str) -> Iterator[tuple[_Place, Stretch]]:
+    def _walk(
+        self, listing: Listing, since: Cursor | None, changed: str, *, most: int = COMMANDS
+    ) -> Iterator[tuple[_Place, Stretch]]:
         place = _Place.read(since)
-        most = COMMANDS if listing.uncounted else _STORE_PAGES
+        most = most if listing.uncounted else _STORE_PAGES
         pace = Pace(most if place.since is None else min(most, _FIRST_CHANGES), most)
         for stretch in self._client.walk(place.narrow(listing, changed), place.last, pace):
             place = place.after(stretch)
@@ -405,12 +412,38 @@ class Bitrix24:
         return self._scores.write(changes, fields)
 
     def create_tasks(self, drafts: Sequence[TaskDraft]) -> list[Outcome]:
-        """See `Tasks.create`."""
-        return self._tasks.create(drafts)
+        """See `Keyed.create`."""
+        return tasks.todos(self._client).create(drafts)
 
     def find_tasks(self, drafts: Sequence[TaskDraft]) -> dict[str, str]:
-        """See `Tasks.find`."""
-        return self._tasks.find(drafts)
+        """See `Keyed.find`; finished to-dos included."""
+        return tasks.todos(self._client).find(drafts)
+
+    def tasks_by_id(self, ids: Sequence[str]) -> Found[TaskState]:
+        """See `tasks.states`."""
+        return tasks.states(self._client, ids)
+
+    def change_tasks(self, changes: Sequence[TaskChange]) -> list[Outcome]:
+        """See `tasks.change`."""
+        return tasks.change(self._client, changes)
+
+    def add_notes(self, notes: Sequence[TimelineNote]) -> list[Outcome]:
+        """See `Keyed.create`: comments in the timeline."""
+        return tasks.notes(self._client).create(notes)
+
+    def find_notes(self, notes: Sequence[TimelineNote]) -> dict[str, str]:
+        """See `Keyed.find`."""
+        return tasks.notes(self._client).find(notes)
+
+    # ── contacts with customers ──────────────────────────────────────────────────────────────────────────────
+
+    def contacts(self, since: Cursor | None, *, earliest: datetime | None = None) -> Iterator[Page[Contacted]]:
+        """See `Source.contacts` and `conversations`: activities by ascending id, some hundreds a page."""
+        start = since
+        if since is None and earliest is not None:
+            start = _Place(since=(earliest + _LAG).isoformat(timespec="seconds")).cursor()
+        for place, stretch in self._walk(conversations.ACTIVITIES, start, "LAST_UPDATED", most=_ACTIVITY_PAGES):
+            yield Page(conversations.contacts(self._client, stretch.rows), place.cursor())
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────
 

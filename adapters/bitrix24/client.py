@@ -84,13 +84,15 @@ class Batch:
 class Listing:
     """A list method with its order. `rows_at` is the key of the rows within the result, empty for the result itself.
 
-    `uncounted`: knows `start=-1`, which saves the portal the counting of all rows.
+    `uncounted`: knows `start=-1`, which saves the portal the counting of all rows. `id_key`: the id's name, which is
+    `ID` in older methods.
     """
 
     method: str
     params: Mapping[str, Any]
     rows_at: str = ""
     uncounted: bool = False
+    id_key: str = "id"
 
     def narrowed(self, filters: Mapping[str, Any], **params: Any) -> Listing:
         """The same listing with more filters and other parameters."""
@@ -98,12 +100,17 @@ class Listing:
 
     def after(self, last: int | str) -> Command:
         """The page that follows an id; the listing must be in the order of ids."""
-        params = self.narrowed({">id": last}).params
+        params = self.narrowed({f">{self.id_key}": last}).params
         return Command(self.method, {**params, "start": -1} if self.uncounted else params)
 
     def at(self, start: int) -> Command:
         """The page at an offset, with the total."""
         return Command(self.method, {**self.params, "start": start})
+
+    def last_of(self, name: str) -> str:
+        """A reference to the last id of a full page that the command `name` of the same batch reads."""
+        at = f"[{self.rows_at}]" if self.rows_at else ""
+        return f"$result[{name}]{at}[{PAGE - 1}][{self.id_key}]"
 
     def rows(self, reply: Reply) -> list[dict[str, Any]]:
         """The rows of a page."""
@@ -362,7 +369,8 @@ class Client:
         """The rows of the named records, 50 a command; ids that are no numbers are passed over."""
         numbers = sorted({int(text) for text in ids if text.isdecimal()})
         commands = {
-            f"i{at}": listing.narrowed({"@id": list(part)}).after(0) for at, part in enumerate(chunks(numbers, PAGE))
+            f"i{at}": listing.narrowed({f"@{listing.id_key}": list(part)}).after(0)
+            for at, part in enumerate(chunks(numbers, PAGE))
         }
         replies = self.batch_all(commands)
         return [row for key in commands for row in listing.rows(replies[key])]
@@ -392,7 +400,7 @@ class Client:
         """
         commands = {"d0": listing.after(after)}
         for at in range(1, length):
-            commands[f"d{at}"] = listing.after(f"$result[d{at - 1}][{listing.rows_at}][{PAGE - 1}][id]")
+            commands[f"d{at}"] = listing.after(listing.last_of(f"d{at - 1}"))
         batch = self._shrinking(commands)
         rows: list[dict[str, Any]] = []
         last, done = after, False
@@ -403,9 +411,9 @@ class Client:
             if reply.error is not None and at > 0:
                 break
             raw = listing.rows(reply)
-            page = [row for row in raw if row_id(row, listing.method) > last]
+            page = [row for row in raw if row_id(row, listing.method, listing.id_key) > last]
             rows.extend(page)
-            last = row_id(page[-1], listing.method) if page else last
+            last = row_id(page[-1], listing.method, listing.id_key) if page else last
             if len(page) < PAGE:
                 done = len(page) == len(raw)
                 break
@@ -421,12 +429,12 @@ class Client:
         return self._shrinking(dict(list(commands.items())[: max(1, len(commands) // 5)]))
 
 
-def row_id(row: Mapping[str, Any], path: str) -> int:
+def row_id(row: Mapping[str, Any], path: str, id_key: str = "id") -> int:
     """A row's id as a number."""
     try:
-        return int(row["id"])
+        return int(row[id_key])
     except (KeyError, TypeError, ValueError):
-        raise Malformed("a row has no id", path=f"{path}[].id") from None
+        raise Malformed("a row has no id", path=f"{path}[].{id_key}") from None
 
 
 def _missing_pages(listing: Listing, pages: Sequence[Reply]) -> range:

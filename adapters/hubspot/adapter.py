@@ -11,10 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
 from typing import ClassVar, NoReturn
 
-from adapters.batches import chunks, settle_each
 from adapters.budget import States
 from adapters.contract import (
     Capabilities,
@@ -38,7 +36,7 @@ from adapters.errors import (
     Unpaid,
     Unsupported,
 )
-from adapters.hubspot import schemas
+from adapters.hubspot import schemas, tasks
 from adapters.hubspot.automations import HubSpotAutomations
 from adapters.hubspot.client import (
     BATCH,
@@ -49,16 +47,16 @@ from adapters.hubspot.client import (
     ORDERS,
     Client,
     Json,
-    Link,
-    results_of,
 )
-from adapters.hubspot.faults import refusals, unsettled
-from adapters.hubspot.places import INDEX_CAP, Mark, Quiet, between, changes_body
+from adapters.hubspot.conversations import Conversations
+from adapters.hubspot.pages import Pages
+from adapters.hubspot.places import INDEX_CAP, Mark, Quiet, between
 from adapters.hubspot.provision import Provision
-from adapters.hubspot.schemas import MODIFIED, OBJECTS, SOURCES, Stages, Ties
-from adapters.hubspot.tasks import Tasks
+from adapters.hubspot.schemas import OBJECTS, SOURCES, Stages, Ties
+from adapters.hubspot.updates import update_each
 from adapters.records import (
     CRM,
+    Contacted,
     Customer,
     CustomerKind,
     Manager,
@@ -66,14 +64,16 @@ from adapters.records import (
     OrderLine,
     OrderSource,
     ScoreChange,
+    TaskChange,
     TaskDraft,
+    TaskState,
     Team,
+    TimelineNote,
 )
 from adapters.transport import Transport
 
 _LISTS_TOGETHER = 4
 """List pages whose line items are read at once, so that the calls of 100 are full ones."""
-_BUSY_TRIES = 4
 _NOT_HERE = (ScopeMissing, Unpaid, Rejected)
 
 
@@ -91,7 +91,7 @@ class HubSpot:
     ) -> None:
         self._client = Client(access, transport, states, now)
         self._provision = Provision(self._client)
-        self._tasks = Tasks(self._client)
+        self._pages = Pages(self._client)
         self._account: PortalInfo | None = None
         self._stages: Stages | None = None
 
@@ -110,6 +110,7 @@ class HubSpot:
             in_flight=6,
             requests_per_second=self._client.per_second,
             sources=frozenset({OrderSource.DEALS, OrderSource.ORDERS}),
+            contacts=True,
         )
 
     # --- the account -------------------------------------------------------------------------------------------
@@ -159,8 +160,8 @@ class HubSpot:
             mark = mark.hushed(_quiet(own_writes))
         stamp = refs["updated_at"].external_id if "updated_at" in refs else None
         properties = schemas.customer_properties(kind, refs)
-        for payloads, cursor in self._pages(OBJECTS[kind], mark, properties, stamp=stamp):
-            yield Page([schemas.customer(kind, payload, refs) for payload in payloads], cursor)
+        for payloads, reached in self._pages.read(OBJECTS[kind], mark, properties, stamp=stamp):
+            yield Page([schemas.customer(kind, payload, refs) for payload in payloads], Cursor(reached.text()))
 
     def customers_by_id(
         self, kind: CustomerKind, ids: Sequence[str], *, fields: FieldMap | None = None
@@ -187,15 +188,16 @@ class HubSpot:
         kind = _object_of(source)
         mark = Mark.read(since)
         listing = mark.phase == "all"
-        pages = self._pages(
+        pages = self._pages.read(
             kind,
             mark,
             _order_properties(kind),
             associations=_ends(kind, lines=lines),
             together=_LISTS_TOGETHER if lines else 1,
         )
-        for payloads, cursor in pages:
-            yield Page(self._orders_from(kind, payloads, listing=listing, lines=lines), cursor)
+        for payloads, reached in pages:
+            found = self._orders_from(kind, payloads, listing=listing, lines=lines)
+            yield Page(found, Cursor(reached.text()))
 
     def orders_by_id(self, source: OrderSource, ids: Sequence[str], *, lines: bool = True) -> Found[Order]:
         """See `Source.orders_by_id`."""
@@ -211,8 +213,7 @@ class HubSpot:
     def _orders_from(self, kind: str, payloads: Sequence[Json], *, listing: bool, lines: bool) -> list[Order]:
         if not payloads:
             return []
-        ends = _ends(kind, lines=lines)
-        ties = self._embedded_ties(kind, payloads, ends) if listing else self._read_ties(kind, payloads, ends)
+        ties = self._pages.ties(kind, payloads, _ends(kind, lines=lines), listing=listing)
         orders = [self._order(kind, payload, ties[schemas.record_id(payload, kind)]) for payload in payloads]
         return self._with_lines(orders, ties) if lines else orders
 
@@ -225,27 +226,6 @@ class HubSpot:
         stages = None if schemas.tells_closed(payload) else self._known_stages()
         return schemas.deal(payload, ties, stages=stages, currency=base)
 
-    def _embedded_ties(self, kind: str, payloads: Sequence[Json], ends: Sequence[str]) -> dict[str, Ties]:
-        """Associations that came with a list. Of records with more of them than are embedded, all are read."""
-        found: dict[str, dict[str, list[Link]]] = {}
-        partly: dict[str, list[str]] = {end: [] for end in ends}
-        for payload in payloads:
-            record_id = schemas.record_id(payload, kind)
-            found[record_id], partial_ends = schemas.embedded(payload)
-            for end in partial_ends & partly.keys():
-                partly[end].append(record_id)
-        for end, ids in partly.items():
-            if ids:
-                for record_id, links in self._client.links(kind, [end], ids)[end].items():
-                    found[record_id][end] = links
-        return {record_id: _ties(links) for record_id, links in found.items()}
-
-    def _read_ties(self, kind: str, payloads: Sequence[Json], ends: Sequence[str]) -> dict[str, Ties]:
-        """Searches and reads by id carry no associations: they are read for the whole page at once."""
-        ids = [schemas.record_id(payload, kind) for payload in payloads]
-        links = self._client.links(kind, ends, ids)
-        return {one: _ties({end: links[end].get(one, []) for end in ends}) for one in ids}
-
     def _with_lines(self, orders: Sequence[Order], ties: Mapping[str, Ties]) -> list[Order]:
         wanted = {
             order.external_id: sorted({link.to for link in ties[order.external_id].line_items}, key=schemas.numeric)
@@ -256,54 +236,6 @@ class HubSpot:
         payloads = self._client.read(LINE_ITEMS, ids, schemas.LINE_PROPERTIES) if ids else []
         lines = {schemas.record_id(payload, LINE_ITEMS): schemas.order_line(payload) for payload in payloads}
         return [_lined(order, wanted.get(order.external_id), lines) for order in orders]
-
-    # --- reading pages -----------------------------------------------------------------------------------------
-
-    def _pages(
-        self,
-        kind: str,
-        mark: Mark,
-        properties: Sequence[str],
-        *,
-        associations: Sequence[str] = (),
-        together: int = 1,
-        stamp: str | None = None,
-    ) -> Iterator[tuple[list[Json], Cursor]]:
-        if mark.phase == "all":
-            return self._listed(kind, mark, properties, associations, together)
-        return self._changed(kind, mark, properties, stamp)
-
-    def _listed(
-        self, kind: str, mark: Mark, properties: Sequence[str], associations: Sequence[str], together: int
-    ) -> Iterator[tuple[list[Json], Cursor]]:
-        payloads: list[Json] = []
-        held = 0
-        while mark.phase == "all":
-            page = self._client.list_page(kind, mark.after, properties, associations)
-            mark = mark.listed(page)
-            payloads += page.results
-            held += 1
-            if held == together or mark.phase != "all":
-                yield payloads, Cursor(mark.text())
-                payloads, held = [], 0
-
-    def _changed(
-        self, kind: str, mark: Mark, properties: Sequence[str], stamp: str | None
-    ) -> Iterator[tuple[list[Json], Cursor]]:
-        while True:
-            try:
-                page = self._client.search(kind, changes_body(mark, MODIFIED[kind], properties, stamp))
-            except InvalidValue:
-                if stamp is None:
-                    raise
-                stamp = None  # a person has removed the field: the echo is read then, which is slower and as right
-                continue
-            newest = schemas.ms(schemas.changed_at(page.results[-1], kind)) if page.results else mark.since
-            highest = max((int(schemas.record_id(one, kind)) for one in page.results), default=0)
-            mark = mark.searched(page, newest, highest)
-            yield page.results, Cursor(mark.text())
-            if mark.began is None:
-                return
 
     # --- what vanished -----------------------------------------------------------------------------------------
 
@@ -351,11 +283,33 @@ class HubSpot:
 
     def create_tasks(self, drafts: Sequence[TaskDraft]) -> list[Outcome]:
         """See `Sink.create_tasks`."""
-        return self._tasks.create(drafts)
+        return tasks.tasks(self._client).create(drafts)
 
     def find_tasks(self, drafts: Sequence[TaskDraft]) -> dict[str, str]:
         """See `Sink.find_tasks`."""
-        return self._tasks.find(drafts)
+        return tasks.tasks(self._client).find(drafts)
+
+    def tasks_by_id(self, ids: Sequence[str]) -> Found[TaskState]:
+        """See `Source.tasks_by_id`."""
+        return tasks.states(self._client, ids)
+
+    def change_tasks(self, changes: Sequence[TaskChange]) -> list[Outcome]:
+        """See `Sink.change_tasks`."""
+        return tasks.change(self._client, changes)
+
+    def add_notes(self, notes: Sequence[TimelineNote]) -> list[Outcome]:
+        """See `Sink.add_notes`."""
+        return tasks.notes(self._client).create(notes)
+
+    def find_notes(self, notes: Sequence[TimelineNote]) -> dict[str, str]:
+        """See `Sink.find_notes`."""
+        return tasks.notes(self._client).find(notes)
+
+    # --- contacts with customers -------------------------------------------------------------------------------
+
+    def contacts(self, since: Cursor | None, *, earliest: datetime | None = None) -> Iterator[Page[Contacted]]:
+        """See `Source.contacts` and `Conversations.read`."""
+        return Conversations(self._pages).read(since, earliest)
 
     # --- scores ------------------------------------------------------------------------------------------------
 
@@ -364,33 +318,9 @@ class HubSpot:
         outcomes: dict[int, Outcome] = {}
         for kind in OBJECTS:
             places = [at for at, change in enumerate(changes) if change.customer.kind is kind]
-            send = partial(self._write, kind, fields.of(kind))
-            for part in chunks(places, BATCH):
-                outcomes.update(zip(part, settle_each([changes[at] for at in part], send), strict=True))
+            inputs = [_update(changes[at], fields.of(kind)) for at in places]
+            outcomes.update(zip(places, update_each(self._client, OBJECTS[kind], inputs), strict=True))
         return [_in_our_words(outcomes[at], fields.of(change.customer.kind)) for at, change in enumerate(changes)]
-
-    def _write(
-        self,
-        kind: CustomerKind,
-        refs: Mapping[str, FieldRef],
-        changes: Sequence[ScoreChange],
-        tries: int = _BUSY_TRIES,
-    ) -> list[Outcome]:
-        """One call; cards that another writer holds are sent again, at most `tries` times."""
-        body = self._client.update(OBJECTS[kind], [_update(change, refs) for change in changes])
-        outcomes = {schemas.record_id(result, kind.value): schemas.kept(result) for result in results_of(body)}
-        told = refusals(body)
-        busy = tries > 0 and any(refusal.is_busy for refusal in told)
-        for refusal in told:
-            if not (busy and refusal.is_busy):
-                refused = Outcome(ok=False, field=refusal.field, reason=refusal.reason)
-                outcomes = {**dict.fromkeys(refusal.ids, refused), **outcomes}
-        rest = [change for change in changes if change.customer.external_id not in outcomes]
-        if rest and not busy and len(rest) == len(changes):
-            raise unsettled(told, len(changes))
-        again = settle_each(rest, partial(self._write, kind, refs, tries=tries - busy))
-        outcomes.update({change.customer.external_id: one for change, one in zip(rest, again, strict=True)})
-        return [outcomes[change.customer.external_id] for change in changes]
 
     # --- webhooks ----------------------------------------------------------------------------------------------
 
@@ -421,15 +351,6 @@ def _order_properties(kind: str) -> tuple[str, ...]:
 def _ends(kind: str, *, lines: bool) -> list[str]:
     """What an order is associated with, as far as we ask."""
     return [CONTACTS, COMPANIES, *([DEALS] if kind == ORDERS else []), *([LINE_ITEMS] if lines else [])]
-
-
-def _ties(links: Mapping[str, Sequence[Link]]) -> Ties:
-    return Ties(
-        contacts=links.get(CONTACTS, ()),
-        companies=links.get(COMPANIES, ()),
-        line_items=links.get(LINE_ITEMS, ()),
-        deals=links.get(DEALS, ()),
-    )
 
 
 def _lined(order: Order, ids: Sequence[str] | None, lines: Mapping[str, OrderLine]) -> Order:

@@ -25,7 +25,8 @@ from adapters.transport import Answer, Call, Signed, Transport
 API_VERSION = "2026-09"
 
 CONTACTS, COMPANIES, DEALS, ORDERS = "contacts", "companies", "deals", "orders"
-LINE_ITEMS, TASKS = "line_items", "tasks"
+LINE_ITEMS, TASKS, NOTES = "line_items", "tasks", "notes"
+CALLS, EMAILS, MEETINGS, COMMUNICATIONS = "calls", "emails", "meetings", "communications"
 
 PAGE = 100
 SEARCH_PAGE = 200
@@ -85,6 +86,10 @@ class Client:
     def per_second(self) -> float:
         """What this account's burst, as far as it is known yet, allows in the long run."""
         return (self._limit or self._burst.limit) / self._burst.seconds
+
+    def now(self) -> datetime:
+        """Our own clock, aware UTC."""
+        return self._now()
 
     # --- the dialect -------------------------------------------------------------------------------------------
 

@@ -19,7 +19,19 @@ from marshmallow import fields as ma
 from adapters.contract import FieldRef, Outcome, PortalInfo
 from adapters.errors import Malformed
 from adapters.fields import amount, aware, decimal, flag, from_epoch, identifier, plain, whole
-from adapters.hubspot.client import COMPANIES, CONTACTS, DEALS, LINE_ITEMS, ORDERS, Json, Link
+from adapters.hubspot.client import (
+    CALLS,
+    COMMUNICATIONS,
+    COMPANIES,
+    CONTACTS,
+    DEALS,
+    EMAILS,
+    LINE_ITEMS,
+    MEETINGS,
+    ORDERS,
+    Json,
+    Link,
+)
 from adapters.records import (
     Customer,
     CustomerKind,
@@ -30,6 +42,7 @@ from adapters.records import (
     OrderLine,
     OrderSource,
     OrderStatus,
+    TaskState,
     Team,
 )
 
@@ -41,6 +54,7 @@ MODIFIED: Mapping[str, str] = {
     COMPANIES: "hs_lastmodifieddate",
     DEALS: "hs_lastmodifieddate",
     ORDERS: "hs_lastmodifieddate",
+    **dict.fromkeys((CALLS, EMAILS, MEETINGS, COMMUNICATIONS), "hs_lastmodifieddate"),
 }
 """Contacts have a name of their own for it; the other's name finds nothing."""
 
@@ -229,14 +243,14 @@ def customer_properties(kind: CustomerKind, refs: Mapping[str, FieldRef]) -> tup
 
 def customer(kind: CustomerKind, payload: Json, refs: Mapping[str, FieldRef]) -> Customer:
     """One contact or company."""
-    record_id, values = _record(payload, kind.value)
+    record_id, values = record_of(payload, kind.value)
     modified = values.get(MODIFIED[OBJECTS[kind]]) or payload.get("updatedAt")
     merged = str(values.get("hs_merged_object_ids") or "").split(";")
     return Customer(
         ref=CustomerRef(kind, record_id),
         manager_id=identifier(values.get("hubspot_owner_id")),
-        created_at=_moment(values.get("createdate") or payload.get("createdAt"), f"{kind}.createdate"),
-        updated_at=_moment(modified, f"{kind}.lastmodifieddate"),
+        created_at=moment_of(values.get("createdate") or payload.get("createdAt"), f"{kind}.createdate"),
+        updated_at=moment_of(modified, f"{kind}.lastmodifieddate"),
         card=_card(values, refs),
         merged_ids=tuple(one.strip() for one in merged if one.strip() and one.strip() != record_id),
     )
@@ -253,7 +267,7 @@ def _card(values: Json, refs: Mapping[str, FieldRef]) -> dict[str, FieldValue]:
 
 def _card_time(value: Any) -> FieldValue:
     try:
-        return _moment(value, "card")
+        return moment_of(value, "card")
     except Malformed:
         return str(value)
 
@@ -342,7 +356,7 @@ def _is_primary(end: Json) -> bool:
 
 def deal(payload: Json, ties: Ties, *, stages: Stages | None, currency: str | None) -> Order:
     """One deal. `stages` serve where it does not say itself whether it is closed, `currency` where it has none."""
-    record_id, values = _record(payload, "deal")
+    record_id, values = record_of(payload, "deal")
     stage = identifier(values.get("dealstage"))
     status = _deal_status(values, stage, stages)
     total = decimal(values.get("amount"), "deal.amount")
@@ -350,14 +364,14 @@ def deal(payload: Json, ties: Ties, *, stages: Stages | None, currency: str | No
         source=OrderSource.DEALS,
         external_id=record_id,
         status=status,
-        at=None if status is OrderStatus.OPEN else _moment(values.get("closedate"), "deal.closedate"),
+        at=None if status is OrderStatus.OPEN else moment_of(values.get("closedate"), "deal.closedate"),
         amount=total,
         currency=values.get("deal_currency_code") or currency,
         company_id=_company(ties.companies, identifier(values.get("hs_primary_associated_company"))),
         contact_id=_lowest(ties.contacts),
         manager_id=identifier(values.get("hubspot_owner_id")),
-        created_at=_moment(values.get("createdate") or payload.get("createdAt"), "deal.createdate"),
-        updated_at=_moment(values.get("hs_lastmodifieddate") or payload.get("updatedAt"), "deal.hs_lastmodifieddate"),
+        created_at=moment_of(values.get("createdate") or payload.get("createdAt"), "deal.createdate"),
+        updated_at=moment_of(values.get("hs_lastmodifieddate") or payload.get("updatedAt"), "deal.hs_lastmodifieddate"),
         pipeline_id=identifier(values.get("pipeline")),
         stage_id=stage,
     )
@@ -388,21 +402,23 @@ def _deal_status(values: Json, stage: str | None, stages: Stages | None) -> Orde
 
 def order_object(payload: Json, ties: Ties, *, currency: str | None) -> Order:
     """One order object: it counts from the moment in `ORDER_TIMES`, whatever its stage, unless it was cancelled."""
-    record_id, values = _record(payload, "order")
+    record_id, values = record_of(payload, "order")
     moments = [values.get(name) for name in ORDER_TIMES] + [payload.get("createdAt")]
     cancelled = str(values.get("hs_fulfillment_status") or "").casefold() in _CANCELLED
     return Order(
         source=OrderSource.ORDERS,
         external_id=record_id,
         status=OrderStatus.LOST if cancelled else OrderStatus.WON,
-        at=_moment(next((moment for moment in moments if moment), None), "order.time"),
+        at=moment_of(next((moment for moment in moments if moment), None), "order.time"),
         amount=decimal(values.get("hs_total_price"), "order.hs_total_price"),
         currency=values.get("hs_currency_code") or currency,
         company_id=_company(ties.companies, None),
         contact_id=_lowest(ties.contacts),
         manager_id=identifier(values.get("hubspot_owner_id")),
-        created_at=_moment(values.get("hs_createdate") or payload.get("createdAt"), "order.hs_createdate"),
-        updated_at=_moment(values.get("hs_lastmodifieddate") or payload.get("updatedAt"), "order.hs_lastmodifieddate"),
+        created_at=moment_of(values.get("hs_createdate") or payload.get("createdAt"), "order.hs_createdate"),
+        updated_at=moment_of(
+            values.get("hs_lastmodifieddate") or payload.get("updatedAt"), "order.hs_lastmodifieddate"
+        ),
         pipeline_id=identifier(values.get("hs_pipeline")),
         stage_id=identifier(values.get("hs_pipeline_stage")),
         deal_id=_lowest(ties.deals),
@@ -411,7 +427,7 @@ def order_object(payload: Json, ties: Ties, *, currency: str | None) -> Order:
 
 def order_line(payload: Json) -> OrderLine:
     """One line item. `amount` is net of the discount, which is what it falls short of quantity × price."""
-    _, values = _record(payload, "line_item")
+    _, values = record_of(payload, "line_item")
     quantity = decimal(values.get("quantity"), "line_item.quantity") or Decimal(1)
     price = decimal(values.get("price"), "line_item.price")
     net = decimal(values.get("amount"), "line_item.amount")
@@ -423,6 +439,31 @@ def order_line(payload: Json) -> OrderLine:
         price=price,
         discount=discount or None,
     )
+
+
+def task_state(payload: Json) -> TaskState:
+    """One task. Any status but COMPLETED is open: HubSpot's own texts name more of them than its documents.
+
+    https://developers.hubspot.com/docs/api-reference/latest/crm/activities/tasks/guide, read 2026-11.
+    """
+    task_id, values = record_of(payload, "task")
+    is_done = values.get("hs_task_status") == "COMPLETED"
+    closed = values.get("hs_task_completion_date") or values.get("hs_lastmodifieddate")
+    return TaskState(
+        external_id=task_id,
+        is_done=is_done,
+        done_at=moment_of(closed, "task.hs_task_completion_date") if is_done else None,
+        due_at=moment_of(values.get("hs_timestamp"), "task.hs_timestamp"),
+        manager_id=identifier(values.get("hubspot_owner_id")),
+    )
+
+
+def buyer_of(ties: Ties) -> CustomerRef | None:
+    """Whose a deal is: its company's, else its main contact's (CONTRACT 2.2), else nobody's."""
+    company, contact = _company(ties.companies, None), _lowest(ties.contacts)
+    if company is not None:
+        return CustomerRef(CustomerKind.COMPANY, company)
+    return None if contact is None else CustomerRef(CustomerKind.CONTACT, contact)
 
 
 def _company(links: Sequence[Link], named: str | None) -> str | None:
@@ -447,13 +488,13 @@ def numeric(record_id: str) -> tuple[int, str]:
 
 def record_id(payload: Json, path: str) -> str:
     """A record's id, always text."""
-    return _record(payload, path)[0]
+    return record_of(payload, path)[0]
 
 
 def changed_at(payload: Json, kind: str) -> datetime:
     """When a record last changed; the key that searches go by. Raises `Malformed` when HubSpot does not tell."""
     values = payload.get("properties") or {}
-    moment = _moment(values.get(MODIFIED[kind]) or payload.get("updatedAt"), f"{kind}.{MODIFIED[kind]}")
+    moment = moment_of(values.get(MODIFIED[kind]) or payload.get("updatedAt"), f"{kind}.{MODIFIED[kind]}")
     if moment is None:
         raise Malformed("a changed record does not tell when it changed", path=f"{kind}.{MODIFIED[kind]}")
     return moment
@@ -461,18 +502,19 @@ def changed_at(payload: Json, kind: str) -> datetime:
 
 def kept(payload: Json) -> Outcome:
     """The good outcome of a write, from the record that its answer shows."""
-    changed = _moment(payload.get("updatedAt"), "results.updatedAt")
+    changed = moment_of(payload.get("updatedAt"), "results.updatedAt")
     return Outcome(ok=True, external_id=record_id(payload, "results"), written_at=changed)
 
 
-def _record(payload: Json, path: str) -> tuple[str, Json]:
+def record_of(payload: Json, path: str) -> tuple[str, Json]:
+    """A record's id and its properties; raises `Malformed` when there is no id."""
     found = payload.get("id")
     if found in (None, ""):
         raise Malformed("a record has no id", path=f"{path}.id")
     return str(found), payload.get("properties") or {}
 
 
-def _moment(value: Any, path: str) -> datetime | None:
+def moment_of(value: Any, path: str) -> datetime | None:
     """Searches and lists answer in ISO 8601; older properties may come as unix milliseconds."""
     text = str(value) if value is not None else ""
     return from_epoch(text, path, per_second=1000) if text.lstrip("-").isdecimal() else aware(text, path)

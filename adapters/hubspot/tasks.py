@@ -1,23 +1,23 @@
-"""Tasks on customers' cards: created once, whatever is lost on the way, and found again by their mark."""
+"""Tasks and notes on customers' cards: what HubSpot is told of them, and what it tells."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from adapters.batches import chunks, settle_each
-from adapters.contract import Outcome
-from adapters.errors import BatchRefused, Interrupted, Transient, Unavailable
-from adapters.hubspot.client import BATCH, TASKS, Client, Json, results_of
-from adapters.hubspot.faults import Complaint, refusals, unsettled
-from adapters.hubspot.schemas import OBJECTS, iso_ms, kept, numeric, record_id
-from adapters.records import CustomerKind, Priority, TaskDraft
+from adapters.contract import Found, Outcome
+from adapters.hubspot.client import NOTES, TASKS, Client, Json
+from adapters.hubspot.keyed import Keyed
+from adapters.hubspot.schemas import iso_ms, task_state
+from adapters.hubspot.updates import update_each
+from adapters.records import CustomerKind, Priority, TaskChange, TaskDraft, TaskState, TimelineNote
 
-_TRIES = 4
-_MARKER = re.compile(r"RFM#([^\s<>&\"]+)")
 _PRIORITIES = {Priority.HIGH: "HIGH", Priority.NORMAL: "MEDIUM", Priority.LOW: "LOW"}
 _TASK_TO: Mapping[CustomerKind, int] = {CustomerKind.CONTACT: 204, CustomerKind.COMPANY: 192}
+_NOTE_TO: Mapping[CustomerKind, int] = {CustomerKind.CONTACT: 202, CustomerKind.COMPANY: 190}
+"""https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide, read 2026-11."""
+_STATE = ("hs_task_status", "hs_task_completion_date", "hs_timestamp", "hubspot_owner_id", "hs_lastmodifieddate")
+_OUR_WORDS = {"hs_timestamp": "due_at", "hubspot_owner_id": "manager_id", "hs_task_priority": "priority"}
 
 
 def task(draft: TaskDraft) -> Json:
@@ -35,105 +35,92 @@ def task(draft: TaskDraft) -> Json:
     }
     if draft.manager_id is not None:
         properties["hubspot_owner_id"] = draft.manager_id
-    link = {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": _TASK_TO[draft.customer.kind]}
+    return _input(draft.key, properties, draft.customer.external_id, _TASK_TO[draft.customer.kind])
+
+
+def note(draft: TimelineNote) -> Json:
+    """The input of a bulk creation. `hs_timestamp` is where the note stands in the timeline, and is required.
+
+    https://developers.hubspot.com/docs/api-reference/latest/crm/activities/notes/guide, read 2026-11.
+    """
+    properties = {"hs_timestamp": iso_ms(draft.at), "hs_note_body": f"{draft.text}\n\n{draft.marker}"}
+    return _input(draft.key, properties, draft.customer.external_id, _NOTE_TO[draft.customer.kind])
+
+
+def _input(key: str, properties: Mapping[str, str], customer_id: str, link_type: int) -> Json:
+    link = {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": link_type}
     return {
-        "objectWriteTraceId": draft.key,
-        "properties": properties,
-        "associations": [{"to": {"id": draft.customer.external_id}, "types": [link]}],
+        "objectWriteTraceId": key,
+        "properties": dict(properties),
+        "associations": [{"to": {"id": customer_id}, "types": [link]}],
     }
 
 
-class Tasks:
-    """Creates and finds our tasks in one account."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def create(self, drafts: Sequence[TaskDraft]) -> list[Outcome]:
-        """See `Sink.create_tasks`."""
-        return [replace(outcome, field=None) for outcome in settle_each(drafts, self._create_surely)]
-
-    def find(self, drafts: Sequence[TaskDraft]) -> dict[str, str]:
-        """See `Sink.find_tasks`. Goes by the customers' associations, since the search index lags; newest first."""
-        ids: set[str] = set()
-        for kind, objects in OBJECTS.items():
-            customers = list(dict.fromkeys(one.customer.external_id for one in drafts if one.customer.kind is kind))
-            if customers:
-                links = self._client.links(objects, [TASKS], customers)[TASKS]
-                ids |= {link.to for each in links.values() for link in each}
-        wanted = {draft.key for draft in drafts}
-        found: dict[str, str] = {}
-        for part in chunks(sorted(ids, key=numeric, reverse=True), BATCH):
-            for payload in self._client.read(TASKS, part, ("hs_task_body",)):
-                key = _key_of(payload)
-                if key in wanted:
-                    found[key] = record_id(payload, TASKS)
-            if len(found) == len(wanted):
-                break
-        return found
-
-    def _create_surely(self, drafts: Sequence[TaskDraft]) -> list[Outcome]:
-        """Create tasks; after a lost answer look for them and create only those that are missing.
-
-        Raises `BatchRefused` only when none of the drafts exists, so that halving makes none twice.
-        """
-        done: dict[str, Outcome] = {}
-        told: list[Complaint] = []
-        lost: Transient | None = None
-        for _ in range(_TRIES):
-            rest = [draft for draft in drafts if draft.key not in done]
-            not_made: frozenset[str] = frozenset()
-            try:
-                told, lost = self._create_once(rest, done), None
-                not_made = frozenset(key for refusal in told if refusal.is_busy for key in refusal.traces)
-            except (Interrupted, Unavailable) as error:
-                lost = error
-            except BatchRefused:
-                if not done:
-                    raise
-                lost = None
-                break
-            doubtful = [draft for draft in rest if draft.key not in done and draft.key not in not_made]
-            found = self.find(doubtful) if doubtful else {}
-            done.update({key: Outcome(ok=True, external_id=task_id) for key, task_id in found.items()})
-            if len(done) == len(drafts):
-                break
-        return self._rest_settled(drafts, done, told, lost)
-
-    def _create_once(self, drafts: Sequence[TaskDraft], done: dict[str, Outcome]) -> list[Complaint]:
-        """One call. Enters in `done` what it settles, and returns what it complains of."""
-        body = self._client.create(TASKS, [task(draft) for draft in drafts])
-        keys = {draft.key for draft in drafts}
-        made = {_key_of(result): kept(result) for result in results_of(body)}
-        told = refusals(body)
-        for refusal in told:
-            if not refusal.is_busy:
-                made = {**dict.fromkeys(refusal.traces, Outcome(ok=False, reason=refusal.reason)), **made}
-        done.update({key: outcome for key, outcome in made.items() if key in keys})
-        return told
-
-    def _rest_settled(
-        self,
-        drafts: Sequence[TaskDraft],
-        done: dict[str, Outcome],
-        told: Sequence[Complaint],
-        lost: Transient | None,
-    ) -> list[Outcome]:
-        """Outcomes of all drafts; those that are still open and do not exist are tried in smaller batches."""
-        rest = [draft for draft in drafts if draft.key not in done]
-        if rest and lost is not None:
-            raise Interrupted("HubSpot does not say whether tasks were created") from lost
-        if rest and len(rest) == len(drafts):
-            raise unsettled(told, len(drafts))
-        again = settle_each(rest, self._create_surely)
-        done.update({draft.key: one for draft, one in zip(rest, again, strict=True)})
-        return [done[draft.key] for draft in drafts]
+def tasks(client: Client) -> Keyed[TaskDraft]:
+    """Our tasks in one account."""
+    return Keyed(client, TASKS, "hs_task_body", task)
 
 
-def _key_of(payload: Json) -> str:
-    """Our key of a task: the trace id in the answer to its creation, later the mark in its text; empty for others'."""
-    trace = payload.get("objectWriteTraceId")
-    if trace:
-        return str(trace)
-    found = _MARKER.search(str((payload.get("properties") or {}).get("hs_task_body") or ""))
-    return found.group(1) if found else ""
+def notes(client: Client) -> Keyed[TimelineNote]:
+    """Our notes in one account."""
+    return Keyed(client, NOTES, "hs_note_body", note)
+
+
+def states(client: Client, ids: Sequence[str]) -> Found[TaskState]:
+    """See `Source.tasks_by_id`. Tasks in the recycling bin are gone."""
+    found = {one.external_id: one for one in map(task_state, client.read(TASKS, list(dict.fromkeys(ids)), _STATE))}
+    return Found(list(found.values()), frozenset(ids) - found.keys())
+
+
+def change(client: Client, changes: Sequence[TaskChange]) -> list[Outcome]:
+    """See `Sink.change_tasks`. A result has no place on the task: it becomes a note on the customer's card first.
+
+    Closed tasks take changes as well. The note's moment is the time of the call.
+    """
+    words = [_result_note(client, one) for one in changes if one.close and one.result]
+    told = {draft.key: outcome for draft, outcome in zip(words, _added(client, words), strict=True)}
+    inputs = [{"id": one.external_id, "properties": _changed(one)} for one in changes]
+    outcomes = update_each(client, TASKS, [one for one in inputs if one["properties"]])
+    settled = dict(zip((one["id"] for one in inputs if one["properties"]), outcomes, strict=True))
+    return [_joined(one, settled.get(one.external_id), told.get(_result_key(one))) for one in changes]
+
+
+def _changed(one: TaskChange) -> dict[str, str]:
+    properties: dict[str, str] = {}
+    if one.due_at is not None:
+        properties["hs_timestamp"] = iso_ms(one.due_at)
+    if one.manager_id is not None:
+        properties["hubspot_owner_id"] = one.manager_id
+    if one.priority is not None:
+        properties["hs_task_priority"] = _PRIORITIES[one.priority]
+    if one.close:
+        properties["hs_task_status"] = "COMPLETED"
+    return properties
+
+
+def _result_key(one: TaskChange) -> str:
+    return f"result:{one.external_id}"
+
+
+def _result_note(client: Client, one: TaskChange) -> TimelineNote:
+    return TimelineNote(_result_key(one), one.customer, one.result, client.now())
+
+
+def _added(client: Client, drafts: Sequence[TimelineNote]) -> list[Outcome]:
+    """Notes that may have been added before: a change is repeated when its answer was lost."""
+    if not drafts:
+        return []
+    book = notes(client)
+    found = book.find(drafts)
+    missing = [draft for draft in drafts if draft.key not in found]
+    made = dict(zip((draft.key for draft in missing), book.create(missing), strict=True))
+    return [made.get(draft.key) or Outcome(ok=True, external_id=found[draft.key]) for draft in drafts]
+
+
+def _joined(one: TaskChange, changed: Outcome | None, told: Outcome | None) -> Outcome:
+    """The task's own outcome counts; a note that was refused is told as the reason of a task that was changed."""
+    if changed is None:
+        return Outcome(ok=True, external_id=one.external_id)
+    if changed.ok and told is not None and not told.ok:
+        return replace(changed, reason=f"the result is not on the card: {told.reason}")
+    return replace(changed, field=_OUR_WORDS.get(changed.field or ""))

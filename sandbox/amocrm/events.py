@@ -32,7 +32,7 @@ TYPES = (
     "entity_responsible_changed", "entity_linked", "entity_unlinked", "entity_tag_added", "entity_tag_deleted",
     "entity_merged", "task_added", "task_deleted", "task_completed", "task_type_changed", "task_text_changed",
     "task_deadline_changed", "task_result_added", "common_note_added", "common_note_deleted",
-    "service_note_added",
+    "service_note_added", "incoming_chat_message", "outgoing_chat_message",
 )  # fmt: skip
 
 Value = tuple[Mapping[str, Any], ...]

@@ -16,6 +16,7 @@ from sandbox.amocrm.problems import Problem
 from sandbox.amocrm.query import tree
 from sandbox.amocrm.router import Router
 from sandbox.amocrm.routes import account, cards, catalogs, customers, events, feed, fields, hooks, links, tasks
+from sandbox.amocrm.staff import AmoStaff
 from sandbox.cards.site import with_cards
 from sandbox.clock import Clock
 from sandbox.deliveries import Postman
@@ -75,6 +76,11 @@ class Portal(Desk):
     def double_refreshes(self) -> int:
         """Refresh tokens that were used again after their death."""
         return self.oauth.grants.double_refreshes
+
+    @property
+    def staff(self) -> AmoStaff:
+        """What people do with tasks and customers; see `sandbox.staff`."""
+        return AmoStaff(self.account, self.lock)
 
     def rename(self, host: str) -> None:
         """Move the account to another host: at the old one it is not found any more."""

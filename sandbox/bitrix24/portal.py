@@ -18,6 +18,7 @@ from sandbox.bitrix24.methods.items import read_value
 from sandbox.bitrix24.oauth import Bitrix24OAuth
 from sandbox.bitrix24.rows import Activity, Card, Company, Contact, Deal, Payment, SaleOrder, Task
 from sandbox.bitrix24.service import MaskedLog, Service
+from sandbox.bitrix24.staff import Bitrix24Staff
 from sandbox.bitrix24.state import COMPANY, CONTACT, DEAL, State
 from sandbox.bitrix24.values import Kind
 from sandbox.cards.site import with_cards
@@ -135,7 +136,9 @@ class Portal:
             return [
                 row
                 for row in self.state.activities.rows.values()
-                if (kind is None or row.owner_type_id == _TYPES[kind]) and card_id in (None, row.owner_id)
+                if row.provider_id == "CRM_TODO"
+                and (kind is None or row.owner_type_id == _TYPES[kind])
+                and card_id in (None, row.owner_id)
             ]
 
     def tasks(self) -> list[Task]:
@@ -227,6 +230,11 @@ class Portal:
         with self._service.lock:
             cards = [self._card(kind, one) for one in losers]
             self.state.merge(_TYPES[kind], self._card(kind, winner), cards, self._call().now)
+
+    @property
+    def staff(self) -> Bitrix24Staff:
+        """What people do with to-dos and customers; see `sandbox.staff`."""
+        return Bitrix24Staff(self.state, self._service.lock, self._service.clock.now)
 
     def finish_todo(self, activity_id: int) -> None:
         """Tick off a to-do."""

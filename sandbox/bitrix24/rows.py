@@ -115,7 +115,11 @@ class StageMove(Row):
 
 @dataclass(slots=True, kw_only=True)
 class Activity(Row):
-    """A to-do on a card."""
+    """Something done or to be done on a card: a to-do, unless `provider_id` says else.
+
+    `type_id`: 1 a meeting, 2 a call, 4 a letter, 6 what a provider makes. `direction`: 1 from the customer, 2 to him,
+    0 neither. `bound` are cards beside the owner, as (type of object, id).
+    """
 
     owner_type_id: int
     owner_id: int
@@ -126,6 +130,17 @@ class Activity(Row):
     author_id: int
     completed: bool = False
     provider_id: str = "CRM_TODO"
+    provider_type_id: str = "TODO"
+    type_id: int = 6
+    direction: int = 0
+    start: int | None = None
+    end: int | None = None
+    bound: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def bindings(self) -> tuple[tuple[int, int], ...]:
+        """All cards it stands on, the owner first."""
+        return ((self.owner_type_id, self.owner_id), *self.bound)
 
 
 @dataclass(slots=True, kw_only=True)

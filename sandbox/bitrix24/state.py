@@ -289,6 +289,10 @@ class State:
                 self.activities.remove(activity)
                 activity.owner_id = winner
                 self.activities.add(activity)
+        for activity in self.activities.rows.values():
+            if (entity_type, loser) in activity.bound:
+                moved = ((entity_type, winner) if one == (entity_type, loser) else one for one in activity.bound)
+                activity.bound = tuple(dict.fromkeys(moved))
 
 
 def _without(deal: Deal, gone: int) -> dict[str, Any]:

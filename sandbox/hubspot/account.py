@@ -18,6 +18,7 @@ from sandbox.hubspot.definitions import Definitions, choices
 from sandbox.hubspot.errors import Refused, ValueProblem, invalid, invalid_values, not_found
 from sandbox.hubspot.index import Index, SearchMemory
 from sandbox.hubspot.kinds import (
+    ACTIVITIES,
     BY_NAME,
     COMPANY,
     CONTACT,
@@ -43,6 +44,7 @@ REQUIRED: Mapping[Kind, tuple[str, ...]] = {
     LINE_ITEM: (),
     CONTACT: (),
     COMPANY: (),
+    **dict.fromkeys(ACTIVITIES, ("hs_timestamp",)),
 }
 UNKNOWN = Author("CRM_UI", "userId:7001")
 Reading = Callable[["Account", Record], str | None]

@@ -9,10 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from sandbox.hubspot.definitions import Definition, choices
-from sandbox.hubspot.kinds import COMPANY, CONTACT, DEAL, LINE_ITEM, ORDER, PRODUCT, TASK, Kind
+from sandbox.hubspot.kinds import (
+    CALL,
+    COMMUNICATION,
+    COMPANY,
+    CONTACT,
+    DEAL,
+    EMAIL,
+    LINE_ITEM,
+    MEETING,
+    NOTE,
+    ORDER,
+    PRODUCT,
+    TASK,
+    Kind,
+)
 
 # name, type, fieldType; `*` after the name: the portal fills it, writing is refused.
 _SHARED = "hs_object_id* number number|hubspot_owner_id enumeration select|hs_merged_object_ids* string text"
+_ACTIVITY = "hs_createdate* datetime date|hs_lastmodifieddate* datetime date|hs_timestamp datetime date"
 _BUILTIN: Mapping[Kind, str] = {
     CONTACT: "createdate* datetime date|lastmodifieddate* datetime date|email string text|firstname string text"
     "|lastname string text|phone string phonenumber|company string text|country string text"
@@ -39,13 +54,33 @@ _BUILTIN: Mapping[Kind, str] = {
     "|hs_external_order_id string text|hs_external_created_date datetime date|hs_processed_date datetime date"
     "|hs_pipeline enumeration select|hs_pipeline_stage enumeration select|hs_source_store string text"
     "|hs_fulfillment_status string text|hs_homecurrency_amount* number number|hs_exchange_rate number number",
+    NOTE: f"{_ACTIVITY}|hs_note_body string html",
+    CALL: f"{_ACTIVITY}|hs_call_title string text|hs_call_body string html|hs_call_direction enumeration select"
+    "|hs_call_duration number number|hs_call_status enumeration select|hs_call_disposition string text"
+    "|hs_call_from_number string text|hs_call_to_number string text",
+    EMAIL: f"{_ACTIVITY}|hs_email_subject string text|hs_email_text string textarea"
+    "|hs_email_direction enumeration select|hs_email_status enumeration select",
+    MEETING: f"{_ACTIVITY}|hs_meeting_title string text|hs_meeting_body string html|hs_meeting_start_time datetime"
+    " date|hs_meeting_end_time datetime date|hs_meeting_outcome enumeration select",
+    COMMUNICATION: f"{_ACTIVITY}|hs_communication_body string html|hs_communication_channel_type enumeration select"
+    "|hs_communication_logged_from enumeration select",
 }
 _CHOICES = {
+    "hs_call_direction": ("INBOUND", "OUTBOUND"),
+    "hs_call_status": (
+        "BUSY", "CALLING_CRM_USER", "CANCELED", "COMPLETED", "CONNECTING", "FAILED", "IN_PROGRESS", "NO_ANSWER",
+        "QUEUED", "RINGING",
+    ),
+    "hs_email_direction": ("EMAIL", "INCOMING_EMAIL", "FORWARDED_EMAIL"),
+    "hs_email_status": ("BOUNCED", "FAILED", "SCHEDULED", "SENDING", "SENT"),
+    "hs_meeting_outcome": ("SCHEDULED", "COMPLETED", "RESCHEDULED", "NO_SHOW", "CANCELED"),
+    "hs_communication_channel_type": ("WHATS_APP", "LINKEDIN_MESSAGE", "SMS"),
+    "hs_communication_logged_from": ("CRM",),
     "hs_task_status": ("NOT_STARTED", "COMPLETED", "IN_PROGRESS", "WAITING", "DEFERRED"),
     "hs_task_priority": ("NONE", "LOW", "MEDIUM", "HIGH"),
     "hs_task_type": ("TODO", "CALL", "EMAIL"),
     "dealtype": ("newbusiness", "existingbusiness"),
-}
+}  # fmt: skip
 
 
 def builtin(kind: Kind) -> Iterable[Definition]:

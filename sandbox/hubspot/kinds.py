@@ -60,9 +60,23 @@ TASK = Kind(
     created="hs_createdate",
     scope="contacts",  # tasks have no scope of their own
 )
+_ACTIVITY = ("hs_createdate", "hs_lastmodifieddate", "hs_object_id")
+
+
+def _activity(type_id: str, singular: str, plural: str, scope: str = "contacts") -> Kind:
+    """Activities have no scope of their own but for letters, which need one more."""
+    return Kind(type_id, singular, plural, _ACTIVITY, created="hs_createdate", scope=scope)
+
+
+NOTE = _activity("0-46", "note", "notes")
+MEETING = _activity("0-47", "meeting", "meetings")
+CALL = _activity("0-48", "call", "calls")
+EMAIL = _activity("0-49", "email", "emails")
+COMMUNICATION = _activity("0-18", "communication", "communications")
+ACTIVITIES = (NOTE, MEETING, CALL, EMAIL, COMMUNICATION)
 ORDER = Kind("0-123", "order", "orders", ("createdate", "hs_lastmodifieddate", "hs_object_id"))
 
-KINDS = (CONTACT, COMPANY, DEAL, PRODUCT, LINE_ITEM, TASK, ORDER)
+KINDS = (CONTACT, COMPANY, DEAL, PRODUCT, LINE_ITEM, TASK, ORDER, *ACTIVITIES)
 BY_NAME = {name: kind for kind in KINDS for name in (kind.type_id, kind.singular, kind.plural)}
 
 
@@ -107,6 +121,21 @@ LINK_TYPES = (
     *_both(192, 191, TASK, COMPANY),
     *_both(216, 215, TASK, DEAL),
     *_both(727, 726, TASK, ORDER),
+    *_both(202, 201, NOTE, CONTACT),
+    *_both(190, 189, NOTE, COMPANY),
+    *_both(214, 213, NOTE, DEAL),
+    *_both(194, 193, CALL, CONTACT),
+    *_both(182, 181, CALL, COMPANY),
+    *_both(206, 205, CALL, DEAL),
+    *_both(198, 197, EMAIL, CONTACT),
+    *_both(186, 185, EMAIL, COMPANY),
+    *_both(210, 209, EMAIL, DEAL),
+    *_both(200, 199, MEETING, CONTACT),
+    *_both(188, 187, MEETING, COMPANY),
+    *_both(212, 211, MEETING, DEAL),
+    *_both(81, 82, COMMUNICATION, CONTACT),
+    *_both(87, 88, COMMUNICATION, COMPANY),
+    *_both(85, 86, COMMUNICATION, DEAL),
 )
 LINK_BY_ID = {link.type_id: link for link in LINK_TYPES}
 DEFAULT_LINK = {(link.source, link.target): link for link in LINK_TYPES if link.label is None}

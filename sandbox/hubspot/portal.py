@@ -25,6 +25,7 @@ from sandbox.hubspot.oauth import HubSpotOAuth
 from sandbox.hubspot.records import Author, Record
 from sandbox.hubspot.routes import Route
 from sandbox.hubspot.settings import Behaviour, Pipeline
+from sandbox.hubspot.staff import HubSpotStaff
 from sandbox.limits import Limits, RollingWindow
 from sandbox.shop import Shop
 from sandbox.web import Answer, CutConnection, Request, RequestLog, as_wsgi, html_answer, json_answer
@@ -36,7 +37,7 @@ MAX_URL = 8192
 PERSON = Author("CRM_UI", "userId:7001")
 GATEWAY_ERRORS = (502, 503, 524)
 ALL_SCOPES = frozenset(
-    {"oauth", "crm.objects.owners.read", "automation"}
+    {"oauth", "crm.objects.owners.read", "automation", routes.LETTERS_SCOPE}
     | {
         f"crm.{what}.{kind.plural}.{verb}"
         for kind in KINDS
@@ -226,6 +227,11 @@ class HubSpotPortal:
     def linked(self, kind: str, record_id: int, target: str) -> Mapping[int, tuple[int, ...]]:
         """What a record is linked to, with the numbers of the links."""
         return dict(self.account.links.of(self.account.kind(kind), record_id, self.account.kind(target)))
+
+    @property
+    def staff(self) -> HubSpotStaff:
+        """What people do with tasks and customers; see `sandbox.staff`."""
+        return HubSpotStaff(self.account, self._lock, PERSON)
 
     def edit(self, kind: str, record_id: int | str, **texts: str) -> None:
         """Change a card by hand."""

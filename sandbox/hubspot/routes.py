@@ -12,13 +12,14 @@ from sandbox.hubspot import settings_api
 from sandbox.hubspot.automation import Automation, complete
 from sandbox.hubspot.body import Call
 from sandbox.hubspot.errors import missing_resource
-from sandbox.hubspot.kinds import BY_NAME
+from sandbox.hubspot.kinds import BY_NAME, EMAIL
 from sandbox.hubspot.links_api import pair_links
 from sandbox.hubspot.objects_api import objects
 from sandbox.hubspot.properties_api import properties
 from sandbox.web import Answer
 
 VERSIONS = ("2026-03", "2026-09")
+LETTERS_SCOPE = "sales-email-read"
 # The path's beginning before and after the version → its family. An empty second part: the version is dated.
 DATED = {
     ("crm", "objects"): "objects",
@@ -81,6 +82,8 @@ def needed_scopes(route: Route, method: str) -> tuple[str, ...]:
         return ("automation",)
     if kind is None:
         return ()
+    if kind is EMAIL and route.family == "objects" and reading:
+        return (LETTERS_SCOPE,)
     words = kind.scope or kind.plural
     extra = ("e-commerce",) if words in {"line_items", "products"} else ()
     if route.family == "properties":

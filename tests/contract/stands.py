@@ -18,7 +18,18 @@ from adapters.budget import LocalStates
 from adapters.contract import Adapter
 from adapters.hosts import HostPolicy
 from adapters.hubspot.adapter import HubSpot
-from adapters.records import CRM, CustomerKind, Manager, Order, OrderLine, OrderSource, OrderStatus
+from adapters.records import (
+    CRM,
+    ContactChannel,
+    Contacted,
+    CustomerKind,
+    CustomerRef,
+    Manager,
+    Order,
+    OrderLine,
+    OrderSource,
+    OrderStatus,
+)
 from adapters.registry import access_from_input
 from adapters.transport import Transport
 from sandbox.clock import ManualClock
@@ -26,6 +37,7 @@ from sandbox.faults import Faults
 from sandbox.random_shop import random_shop
 from sandbox.server import serve
 from sandbox.shop import Deal, Shop
+from sandbox.staff import Place, Staff
 from tests.fakes.memory import MemoryCRM
 
 START = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
@@ -85,6 +97,8 @@ class Stand:
     adapter: Adapter
     shop: Shop
     outside: Outside
+    staff: Staff
+    clock: ManualClock
     traffic: Traffic | None = None
     wrong: Callable[[], Adapter] | None = None
     """Opens the same portal with a token it does not know."""
@@ -107,7 +121,7 @@ def stand(name: str, *, customers: int = 800, deals: int = 620, seed: int = 5) -
     shop = replace(shop, deals=past)
     if name == "memory":
         crm = _loaded(shop)
-        yield Stand(name, crm, shop, _OutsideMemory(crm))
+        yield Stand(name, crm, shop, _OutsideMemory(crm), _StaffMemory(crm, shop), ManualClock(START))
         return
     clock = ManualClock(START)
     name, *options = name.split()
@@ -130,7 +144,14 @@ def stand(name: str, *, customers: int = 800, deals: int = 620, seed: int = 5) -
 
         try:
             yield Stand(
-                name, opened(SECRET), shop, _OUTSIDE[name](portal), traffic, lambda: opened(SECRET[:-6] + "000000")
+                name,
+                opened(SECRET),
+                shop,
+                _OUTSIDE[name](portal),
+                portal.staff,
+                clock,
+                traffic,
+                lambda: opened(SECRET[:-6] + "000000"),
             )
         finally:
             transport.close()
@@ -149,6 +170,58 @@ class _OutsideMemory:
 
     def delete_deal(self, external_id: int) -> None:
         self.crm.delete_order(OrderSource.DEALS, str(external_id))
+
+
+@dataclass
+class _StaffMemory:
+    """See `sandbox.staff.Staff`."""
+
+    crm: MemoryCRM
+    shop: Shop
+
+    def close_task(self, task_id: int, result: str = "") -> None:
+        self.crm.close_task(str(task_id), result)
+
+    def move_task(self, task_id: int, due: datetime) -> None:
+        self.crm.edit_task(str(task_id), due_at=due)
+
+    def give_task(self, task_id: int, manager_id: int) -> None:
+        self.crm.edit_task(str(task_id), manager_id=str(manager_id))
+
+    def delete_task(self, task_id: int) -> None:
+        self.crm.delete_task(str(task_id))
+
+    def call(self, kind: Place, card_id: int, seconds: int, *, inbound: bool = False) -> None:
+        facts = {"inbound": inbound, "seconds": seconds, "completed": seconds > 0}
+        self._add(ContactChannel.CALL, kind, card_id, facts)
+
+    def message(self, kind: Place, card_id: int, *, inbound: bool = False) -> None:
+        self._add(ContactChannel.MESSAGE, kind, card_id, {"inbound": inbound, "completed": True})
+
+    def letter(self, kind: Place, card_id: int, *, inbound: bool = False) -> None:
+        self._add(ContactChannel.LETTER, kind, card_id, {"inbound": inbound, "completed": True})
+
+    def meet(self, kind: Place, card_id: int, *, held: bool = True) -> None:
+        self._add(ContactChannel.MEETING, kind, card_id, {"completed": held})
+
+    def _add(self, channel: ContactChannel, kind: Place, card_id: int, facts: dict[str, Any]) -> None:
+        customer, manager_id = self._place(kind, card_id)
+        number = str(len(self.crm.contacted) + 1)
+        self.crm.add_contact(Contacted(number, channel, START, customer, manager_id, **facts))
+
+    def _place(self, kind: Place, card_id: int) -> tuple[tuple[CustomerRef, ...], str | None]:
+        if kind == "deal":
+            deal = next(one for one in self.shop.deals if one.id == card_id)
+            return (buyer_of(deal),), _text(deal.manager_id)
+        ref = CustomerRef(CustomerKind(kind), str(card_id))
+        return (ref,), self.crm.cards[ref.kind][ref.external_id].record.manager_id
+
+
+def buyer_of(deal: Deal) -> CustomerRef:
+    """Whose a deal is: its company's, else its main contact's."""
+    if deal.company_id is not None:
+        return CustomerRef(CustomerKind.COMPANY, str(deal.company_id))
+    return CustomerRef(CustomerKind.CONTACT, str(deal.main_contact_id))
 
 
 @dataclass

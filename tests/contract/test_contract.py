@@ -8,6 +8,7 @@ import pytest
 
 from tests.contract.stands import NAMES, OVER_HTTP, stand
 from tests.contract.suite import ReadingSuite, WireSuite, WritingSuite
+from tests.contract.work import ContactSuite, TaskWorkSuite
 
 ADAPTERS = Path(__file__).parents[2] / "adapters"
 
@@ -29,6 +30,20 @@ class TestWriting(WritingSuite):
     @pytest.fixture(params=NAMES)
     def crm(self, request):
         with stand(request.param, customers=90, deals=40) as opened:
+            yield opened
+
+
+class TestTaskWork(TaskWorkSuite):
+    @pytest.fixture(params=NAMES)
+    def crm(self, request):
+        with stand(request.param, customers=30, deals=20) as opened:
+            yield opened
+
+
+class TestContacts(ContactSuite):
+    @pytest.fixture(params=NAMES)
+    def crm(self, request):
+        with stand(request.param, customers=30, deals=20) as opened:
             yield opened
 
 

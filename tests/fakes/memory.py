@@ -29,9 +29,10 @@ from adapters.contract import (
     Page,
     PortalInfo,
 )
-from adapters.errors import Conflict, Malformed, TokenExpired
+from adapters.errors import Conflict, Malformed, TokenExpired, Unsupported
 from adapters.records import (
     CRM,
+    Contacted,
     Customer,
     CustomerKind,
     CustomerRef,
@@ -40,8 +41,11 @@ from adapters.records import (
     Order,
     OrderSource,
     ScoreChange,
+    TaskChange,
     TaskDraft,
+    TaskState,
     Team,
+    TimelineNote,
 )
 from adapters.transport import Counters
 
@@ -54,6 +58,7 @@ SMALL = Capabilities(
     in_flight=2,
     requests_per_second=10.0,
     subscribes=True,
+    contacts=True,
     sources=frozenset({OrderSource.DEALS, OrderSource.ORDERS}),
 )
 
@@ -105,6 +110,9 @@ class MemoryCRM:
         self.refusals: dict[str, tuple[str | None, str]] = {}
         self.task_refusals: dict[str, str] = {}
         self.tasks: dict[str, TaskDraft] = {}
+        self.task_states: dict[str, TaskState] = {}
+        self.notes: dict[str, TimelineNote] = {}
+        self.contacted: dict[str, Held] = {}
         self.subscribed: set[str] = set()
         self.calls: Counter[str] = Counter()
         self.hints: list[OwnWrites | None] = []
@@ -161,6 +169,30 @@ class MemoryCRM:
             kept = self.cards[winner.kind][winner.external_id].record
             merged = (*kept.merged_ids, loser.external_id)
             self._keep(self.cards[winner.kind], winner.external_id, replace(kept, merged_ids=merged))
+
+    def close_task(self, external_id: str, result: str = "", at: datetime | None = None) -> None:
+        """A person ticks a task off, with a few words."""
+        with self._lock:
+            self._version += 1
+            state = self.task_states[external_id]
+            done_at = self._moment() if at is None else at
+            self.task_states[external_id] = replace(state, is_done=True, done_at=done_at, result=result)
+
+    def edit_task(self, external_id: str, **changes: Any) -> None:
+        """Attributes of a task's state change: `due_at`, `manager_id`, or back to open."""
+        with self._lock:
+            self._version += 1
+            self.task_states[external_id] = replace(self.task_states[external_id], **changes)
+
+    def delete_task(self, external_id: str) -> None:
+        """Gone, and not found by its marker any more."""
+        del self.tasks[external_id], self.task_states[external_id]
+
+    def add_contact(self, contact: Contacted) -> None:
+        """Somebody called, wrote or met, or what is known of it changes."""
+        with self._lock:
+            self._version += 1
+            self.contacted[contact.external_id] = Held(contact, self._version)
 
     # --- what goes wrong -------------------------------------------------------------------------------------------
 
@@ -224,6 +256,18 @@ class MemoryCRM:
     def order_drift(self, source: OrderSource, known: Sequence[int]) -> Drift:
         return self._drift("order_drift", self.sold[source], known)
 
+    def tasks_by_id(self, ids: Sequence[str]) -> Found[TaskState]:
+        with self._call("tasks_by_id"):
+            known = self.task_states
+            return Found([known[one] for one in ids if one in known], frozenset(ids) - frozenset(known))
+
+    def contacts(self, since: Cursor | None, *, earliest: datetime | None = None) -> Iterator[Page[Contacted]]:
+        if not self.can.contacts:
+            raise Unsupported("the portal does not let us read calls and letters")
+        for page in self._pages("contacts", self.contacted, since):
+            late = earliest if since is None else None
+            yield Page([one for one in page.records if late is None or one.at >= late], page.cursor)
+
     # --- Sink ------------------------------------------------------------------------------------------------------
 
     def plan_fields(self, specs: Sequence[FieldSpec], known: FieldMap | None) -> list[FieldStep]:
@@ -253,6 +297,21 @@ class MemoryCRM:
             for external_id, task in self.tasks.items():
                 found |= {draft.key: external_id for draft in drafts if draft.marker == task.marker}
             return found
+
+    def change_tasks(self, changes: Sequence[TaskChange]) -> list[Outcome]:
+        assert len(changes) <= self.can.task_batch, "a call carries more tasks than the capabilities allow"
+        with self._call("change_tasks"):
+            return [self._change(change) for change in changes]
+
+    def add_notes(self, notes: Sequence[TimelineNote]) -> list[Outcome]:
+        assert len(notes) <= self.can.task_batch, "a call carries more notes than the capabilities allow"
+        with self._call("add_notes"):
+            return [self._add_note(note) for note in notes]
+
+    def find_notes(self, notes: Sequence[TimelineNote]) -> dict[str, str]:
+        with self._call("find_notes"):
+            held = {note.marker: external_id for external_id, note in self.notes.items()}
+            return {note.key: held[note.marker] for note in notes if note.marker in held}
 
     def subscribe(self, callback_url: str) -> None:
         with self._call("subscribe"):
@@ -346,8 +405,27 @@ class MemoryCRM:
             return Outcome(ok=False, reason=reason)
         if draft.customer.external_id not in self.cards[draft.customer.kind]:
             return Outcome(ok=False, reason="the card does not exist any more")
-        external_id = str(len(self.tasks) + 1)
+        external_id = str(max(map(int, self.tasks), default=0) + 1)
         self.tasks[external_id] = draft
+        state = TaskState(external_id, is_done=False, due_at=draft.due_at, manager_id=draft.manager_id)
+        self.task_states[external_id] = state
+        return Outcome(ok=True, external_id=external_id)
+
+    def _change(self, change: TaskChange) -> Outcome:
+        state = self.task_states.get(change.external_id)
+        if state is None:
+            return Outcome(ok=False, reason="the task does not exist any more")
+        wanted = {"due_at": change.due_at, "manager_id": change.manager_id}
+        self.edit_task(change.external_id, **{name: value for name, value in wanted.items() if value is not None})
+        if change.close and not state.is_done:
+            self.close_task(change.external_id, change.result)
+        return Outcome(ok=True, external_id=change.external_id)
+
+    def _add_note(self, note: TimelineNote) -> Outcome:
+        if note.customer.external_id not in self.cards[note.customer.kind]:
+            return Outcome(ok=False, reason="the card does not exist any more")
+        external_id = str(len(self.notes) + 1)
+        self.notes[external_id] = note
         return Outcome(ok=True, external_id=external_id)
 
 

@@ -8,7 +8,7 @@ from sandbox.bitrix24.calls import Call, Method, Result, page
 from sandbox.bitrix24.errors import RestError, missing, not_found, old_not_found
 from sandbox.bitrix24.fields import Field
 from sandbox.bitrix24.php import as_int, as_list, as_map
-from sandbox.bitrix24.query import find, parse_filter, parse_order, start_of
+from sandbox.bitrix24.query import PAGE, find, parse_filter, parse_order, start_of
 from sandbox.bitrix24.rows import Activity
 from sandbox.bitrix24.state import ENTITY_WORDS
 from sandbox.bitrix24.values import BadValue, iso, read, read_moment
@@ -62,12 +62,7 @@ def todo_add(call: Call) -> Result:
 
 def todo_update(call: Call) -> Result:
     """`crm.activity.todo.update`: the deadline is needed again; a finished to-do stays as it is."""
-    row = call.state.activities.rows.get(call.whole("id"))
-    asked = (call.whole("ownerTypeId"), call.whole("ownerId"))
-    if row is None or (row.owner_type_id, row.owner_id) != asked:
-        raise not_found("Element not found")
-    if row.completed:
-        raise RestError("CAN_NOT_UPDATE_COMPLETED_TODO", "A completed to-do cannot be changed")
+    row = _open_todo(call)
     by_old = call.state.activities.fields.by_old
     values: dict[Field, Any] = {
         by_old["DEADLINE"]: _deadline(call),
@@ -77,6 +72,48 @@ def todo_update(call: Call) -> Result:
     }
     call.state.activities.write(row, values, call.now)
     return Result({"id": row.id})
+
+
+def _open_todo(call: Call) -> Activity:
+    """The to-do that id and owner together name, as long as it is open; raises `RestError`."""
+    row = call.state.activities.rows.get(call.whole("id"))
+    asked = (call.whole("ownerTypeId"), call.whole("ownerId"))
+    if row is None or row.provider_id != "CRM_TODO" or (row.owner_type_id, row.owner_id) != asked:
+        raise not_found("Element not found")
+    if row.completed:
+        raise RestError("CAN_NOT_UPDATE_COMPLETED_TODO", "A completed to-do cannot be changed")
+    return row
+
+
+def todo_update_deadline(call: Call) -> Result:
+    """`crm.activity.todo.updateDeadline`: the new deadline is the parameter `value`."""
+    row = _open_todo(call)
+    if not call.params.get("value"):
+        raise missing("value")
+    try:
+        moment = read_moment(call.params["value"], call.state.zone)
+    except BadValue as error:
+        raise RestError("WRONG_DATETIME_FORMAT", "Wrong datetime format") from error
+    call.state.activities.write(row, {call.state.activities.fields.by_old["DEADLINE"]: moment}, call.now)
+    return Result({"id": row.id})
+
+
+def todo_update_responsible(call: Call) -> Result:
+    """`crm.activity.todo.updateResponsibleUser`."""
+    row = _open_todo(call)
+    if call.params.get("responsibleId") in (None, ""):
+        raise missing("responsibleId")
+    user = _responsible(call, row.responsible_id)
+    call.state.activities.write(row, {call.state.activities.fields.by_old["RESPONSIBLE_ID"]: user}, call.now)
+    return Result({"id": row.id})
+
+
+def binding_list(call: Call) -> Result:
+    """`crm.activity.binding.list` → the cards that an activity stands on."""
+    row = call.state.activities.rows.get(call.whole("activityId"))
+    if row is None:
+        raise not_found("Element not found")
+    return Result([{"entityTypeId": entity, "entityId": one} for entity, one in row.bindings])
 
 
 def _shape(call: Call, row: Activity, asked: set[str]) -> dict[str, Any]:
@@ -144,6 +181,23 @@ def comment_add(call: Call) -> Result:
     return Result(len(comments))
 
 
+def comment_list(call: Call) -> Result:
+    """`crm.timeline.comment.list`: text values; an element has to be named by both its keys."""
+    asked = as_map(call.any_case("filter"))
+    owner = {"ENTITY_ID": str(asked.get("ENTITY_ID") or ""), "ENTITY_TYPE": str(asked.get("ENTITY_TYPE") or "")}
+    if not all(owner.values()):
+        raise RestError("", "ENTITY_ID and ENTITY_TYPE are required in the filter.")
+    rows = [{name: str(one[key]) for name, key in _COMMENT.items()} for one in call.state.comments]
+    found = [row for row in rows if owner.items() <= row.items()]
+    if str(as_map(call.any_case("order")).get("ID") or "").upper() == "DESC":
+        found.reverse()
+    names = {str(name) for name in as_list(call.any_case("select"))} - {"*"}
+    start = max(0, as_int(call.any_case("start") or 0))
+    shown = [{name: row[name] for name in row if not names or name in names | {"ID"}} for row in found]
+    following = start + PAGE if start + PAGE < len(found) else None
+    return Result(shown[start : start + PAGE], len(found), following)
+
+
 def log_message_add(call: Call) -> Result:
     """`crm.timeline.logmessage.add`."""
     given = call.fields()
@@ -166,13 +220,18 @@ def log_message_add(call: Call) -> Result:
     return Result({"logMessage": message})
 
 
+_COMMENT = {"ID": "id", "ENTITY_ID": "entityId", "ENTITY_TYPE": "entityType", "COMMENT": "comment"}
 METHODS = (
     Method("crm.activity.todo.add", todo_add, "crm", writes=True),
     Method("crm.activity.todo.update", todo_update, "crm", writes=True),
+    Method("crm.activity.todo.updatedeadline", todo_update_deadline, "crm", writes=True),
+    Method("crm.activity.todo.updateresponsibleuser", todo_update_responsible, "crm", writes=True),
+    Method("crm.activity.binding.list", binding_list, "crm"),
     Method("crm.activity.list", activity_list, "crm"),
     Method("crm.activity.get", activity_get, "crm"),
     Method("crm.activity.update", activity_update, "crm", writes=True),
     Method("crm.activity.delete", activity_delete, "crm", writes=True),
     Method("crm.timeline.comment.add", comment_add, "crm", writes=True),
+    Method("crm.timeline.comment.list", comment_list, "crm"),
     Method("crm.timeline.logmessage.add", log_message_add, "crm", writes=True),
 )

@@ -10,6 +10,7 @@ from marshmallow import fields
 
 from connector.api.v1.callers import only_portal, service
 from connector.api.v1.pieces import (
+    MOST,
     Piece,
     day_place,
     list_of,
@@ -40,7 +41,7 @@ from connector.api.v1.words import (
 from connector.jobs import delivering
 from connector.jobs.alarm_texts import alarm_text
 from connector.scores.report import delivery_report
-from connector.store import alerts, listing, portals
+from connector.store import alerts, letters, listing, portals
 from connector.store.listing import ListedLetter, ListedTask
 from connector.store.models import AlertRow, AuditRow, Portal, RequestRow
 
@@ -97,6 +98,20 @@ class Waiting(Answer):
     run_id = text("The last of them.", "20261124T030001-4f1c2a")
     first_at = moment("Since when.")
     last_at = moment("The last try.")
+
+
+class UnreadRecord(Answer):
+    """A record that a webhook spoke of and that could not be read; tried again once a day."""
+
+    record = text("Kind and id in the CRM.", "deal:1001")
+    reason = text("Why.", "the record has no time of closing", allow_none=True)
+    first_at = moment("Since when.")
+
+
+class Unread(Answer):
+    """Records that could not be read."""
+
+    items = many(UnreadRecord, "Those that wait longest first, up to 500.")
 
 
 class MoveSum(Answer):
@@ -231,6 +246,20 @@ def list_refused(asked: Mapping[str, Any], portal: str) -> dict[str, Any]:
         found = portals.portal_named(session, portal)
         rows = listing.letters_after(session, found.portal_id, after, asked["limit"] + 1)
     return piece(rows, asked, _waiting, lambda row: [row.number])
+
+
+@routes.offer("GET", f"{_OF_PORTAL}/unread", scope="read", answer=Unread)
+def list_unread(portal: str) -> dict[str, Any]:
+    """Records that webhooks spoke of and that could not be read."""
+    with service().database.session() as session:
+        found = portals.portal_named(session, portal)
+        rows = letters.unread(session, found.portal_id, MOST)
+    return {
+        "items": [
+            {"record": f"{row.resource}:{row.external_id}", "reason": row.reason, "first_at": row.first_at}
+            for row in rows
+        ]
+    }
 
 
 @routes.offer("POST", f"{_OF_PORTAL}/refused/retry", scope="run", answer=Written, refuses=(409, 422, 502))

@@ -23,6 +23,7 @@ OF_PORTAL = (
     "/runs/r1/records",
     "/tasks",
     "/refused",
+    "/unread",
     "/report",
     "/alerts",
     "/audit",

@@ -102,6 +102,20 @@ class Stand:
     traffic: Traffic | None = None
     wrong: Callable[[], Adapter] | None = None
     """Opens the same portal with a token it does not know."""
+    portal: Any = None
+    """The emulated one, None in memory."""
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong in an emulated portal."""
+        found: Faults = self.portal.faults
+        return found
+
+    def count_notes(self) -> int:
+        """How many notes stand on all cards of an emulated portal."""
+        if self.name == "amocrm":
+            return len(self.portal.account.notes)
+        return len(self.portal.state.comments) if self.name == "bitrix24" else len(self.portal.ids("notes"))
 
     def ids(self, kind: CustomerKind) -> list[str]:
         """The cards that the portal started with."""
@@ -127,7 +141,7 @@ def stand(name: str, *, customers: int = 800, deals: int = 620, seed: int = 5) -
     name, *options = name.split()
     more = {"is_api_filter_enabled": True} if options else {}
     portal = import_module(f"sandbox.{name}").create_portal(
-        shop, clock=clock, limits=False, faults=Faults.none(), token=SECRET, **more
+        shop, clock=clock, limits=False, faults=Faults({}, seed=3, sleep=clock.advance), token=SECRET, **more
     )
     traffic = Traffic()
     with serve(traffic.around(portal.app)) as server:
@@ -152,6 +166,7 @@ def stand(name: str, *, customers: int = 800, deals: int = 620, seed: int = 5) -
                 clock,
                 traffic,
                 lambda: opened(SECRET[:-6] + "000000"),
+                portal,
             )
         finally:
             transport.close()

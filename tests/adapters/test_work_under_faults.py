@@ -1,4 +1,4 @@
-"""Notes, changes and contacts through each emulated CRM with answers lost, refused and cut: nothing twice, none lost."""
+"""Notes, changes and contacts through each emulated CRM with answers lost or refused: nothing twice, none lost."""
 
 from __future__ import annotations
 

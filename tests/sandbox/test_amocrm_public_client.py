@@ -144,3 +144,29 @@ def test_a_refused_token_raises(portal):
     tokens.default_token_manager._storage.save_tokens("revoked", "none")
     with pytest.raises(UnAuthorizedException):
         read_account()
+
+
+def test_a_call_is_read_from_its_cards_notes(portal):
+    portal.staff.call("contact", 101, 75, inbound=True)
+    (note,) = Contact.objects.get(101).notes.objects.all()
+    assert (note.note_type, note.duration) == ("call_in", 75)
+
+
+def test_a_task_that_people_closed_is_closed_for_the_client_too(portal):
+    contact = Contact.objects.get(101)
+    contact.tasks.add(Task(text="Call", complete_till=(NOW + timedelta(hours=4)).astimezone(), task_type_id=1))
+    portal.staff.close_task(1, "Agreed")
+    portal.staff.move_task(1, NOW + timedelta(days=2))
+    (task,) = contact.tasks
+    assert (task.is_completed, task.result) == (True, "Agreed")
+    assert task.complete_till == (NOW + timedelta(days=2)).replace(tzinfo=None)
+    portal.staff.delete_task(1)
+    assert list(Task.objects.all()) == []
+
+
+def test_chats_are_read_from_the_events(portal):
+    portal.staff.message("contact", 101, inbound=True)
+    portal.staff.message("contact", 101)
+    asked = [filters.SingleListFilter("type")("incoming_chat_message")]
+    (event,) = Event.objects.filter(filters=asked)
+    assert (event.type, event.entity_id) == ("incoming_chat_message", 101)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -152,3 +152,41 @@ def test_a_public_client_keeps_the_documented_limits():
         assert len(asyncio.run(work())) == 420
     assert portal.calls["crm.deal.list"] == 9
     assert portal.exceeded == 0
+
+
+def test_both_clients_list_calls_and_the_sdk_their_bindings(fast, sdk, served):
+    served[0].staff.call("contact", 5, 80, inbound=True)
+    served[0].staff.meet("contact", 5)
+    asked = {"TYPE_ID": 2, "OWNER_TYPE_ID": 3, "OWNER_ID": 5}
+    names = ["ID", "PROVIDER_ID", "DIRECTION", "COMPLETED", "START_TIME", "END_TIME"]
+    (call,) = fast("get_all", "crm.activity.list", {"filter": asked, "select": names})
+    assert (call["PROVIDER_ID"], call["DIRECTION"], call["COMPLETED"]) == ("VOXIMPLANT_CALL", "1", "Y")
+    (same,) = sdk.crm.activity.list(filter=asked, select=names).as_list().result
+    assert same == call
+    bound = sdk.crm.activity.binding.list(activity_id=int(call["ID"])).result
+    assert bound == [{"entityTypeId": 3, "entityId": 5}]
+
+
+def test_fast_bitrix24_moves_a_to_do_and_gives_it_to_somebody_else(fast, served):
+    due = datetime(2026, 12, 1, 7, tzinfo=UTC)
+    owner = {"ownerTypeId": 3, "ownerId": 7}
+    made = fast("call", "crm.activity.todo.add", {**owner, "deadline": due.isoformat(), "title": "Call"}, raw=True)
+    todo = {"id": made["result"]["id"], **owner}
+    later = due + timedelta(days=1)
+    fast("call", "crm.activity.todo.updateDeadline", {**todo, "value": later.isoformat()}, raw=True)
+    user = max(served[0].state.users)
+    fast("call", "crm.activity.todo.updateResponsibleUser", {**todo, "responsibleId": user}, raw=True)
+    held = served[0].state.activities.rows[todo["id"]]
+    assert (held.responsible_id, held.deadline) == (user, int(later.timestamp()))
+    served[0].staff.close_task(todo["id"], "Agreed")
+    with pytest.raises(aiohttp.ClientResponseError):
+        fast("call", "crm.activity.todo.updateDeadline", {**todo, "value": due.isoformat()}, raw=True)
+
+
+def test_comments_are_listed_by_their_card(sdk):
+    made = sdk.crm.timeline.comment.add({"ENTITY_ID": 9, "ENTITY_TYPE": "contact", "COMMENT": "Seen"}).result
+    asked = {"ENTITY_ID": 9, "ENTITY_TYPE": "contact"}
+    rows = sdk.crm.timeline.comment.list(filter=asked, select=["ID", "COMMENT"]).as_list().result
+    assert {"ID": str(made), "COMMENT": "Seen"} in rows
+    with pytest.raises(BitrixAPIError):
+        _ = sdk.crm.timeline.comment.list(filter={"ENTITY_ID": 9}, select=["ID"]).as_list().result

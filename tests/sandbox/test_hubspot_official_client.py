@@ -7,6 +7,9 @@ from hubspot import HubSpot
 from hubspot.crm.associations.v4 import BatchInputPublicFetchAssociationsBatchRequest
 from hubspot.crm.companies import ApiException, BatchInputSimplePublicObjectBatchInput
 from hubspot.crm.deals import PublicObjectSearchRequest
+from hubspot.crm.objects.communications import PublicObjectSearchRequest as CommunicationSearch
+from hubspot.crm.objects.emails import ApiException as LettersRefused
+from hubspot.crm.objects.notes import SimplePublicObjectInputForCreate as NoteInput
 from hubspot.crm.objects.tasks import SimplePublicObjectInputForCreate
 from hubspot.crm.properties import BatchInputPropertyCreate, PropertyCreate, PropertyGroupCreate
 
@@ -103,3 +106,49 @@ def test_it_reads_owners_and_pipelines(client):
     assert owners[0].teams[0].name == "Americas"
     pipelines = client.crm.pipelines.pipelines_api.get_all("deals")
     assert [line.id for line in pipelines.results] == ["default", "998877"]
+
+
+def test_it_reads_a_call_a_letter_and_a_meeting(client, portal):
+    portal.staff.call("contact", 1001, 65, inbound=True)
+    portal.staff.letter("contact", 1001, inbound=True)
+    portal.staff.meet("company", 1001)
+    names = ["hs_call_duration", "hs_call_direction", "hs_call_status"]
+    (call,) = client.crm.objects.calls.basic_api.get_page(properties=names).results
+    told = {name: call.properties[name] for name in names}
+    assert told == {"hs_call_duration": "65000", "hs_call_direction": "INBOUND", "hs_call_status": "COMPLETED"}
+    (letter,) = client.crm.objects.emails.basic_api.get_page(properties=["hs_email_direction"]).results
+    assert letter.properties["hs_email_direction"] == "INCOMING_EMAIL"
+    (meeting,) = client.crm.objects.meetings.basic_api.get_page(properties=["hs_meeting_outcome"]).results
+    request = BatchInputPublicFetchAssociationsBatchRequest(inputs=[{"id": meeting.id}])
+    (found,) = client.crm.associations.v4.batch_api.get_page("meetings", "companies", request).results
+    assert (int(found.to[0].to_object_id), found.to[0].association_types[0].type_id) == (1001, 188)
+
+
+def test_it_searches_messages(client, portal):
+    portal.staff.message("contact", 1001)
+    channel = "hs_communication_channel_type"
+    request = CommunicationSearch(
+        filter_groups=[{"filters": [{"propertyName": channel, "operator": "EQ", "value": "SMS"}]}],
+        properties=["hs_timestamp"],
+        limit=10,
+        after="0",
+    )
+    assert client.crm.objects.communications.search_api.do_search(public_object_search_request=request).total == 1
+
+
+def test_it_makes_a_note(client, portal):
+    note = NoteInput(
+        properties={"hs_timestamp": "2026-11-25T09:00:00.000Z", "hs_note_body": "Seen"},
+        associations=[
+            {"to": {"id": "1001"}, "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 202}]}
+        ],
+    )
+    made = client.crm.objects.notes.basic_api.create(simple_public_object_input_for_create=note)
+    assert portal.linked("notes", int(made.id), "contacts") == {1001: (202,)}
+
+
+def test_letters_need_a_scope_of_their_own(client, portal):
+    portal.scopes.discard("sales-email-read")
+    with pytest.raises(LettersRefused) as refused:
+        client.crm.objects.emails.basic_api.get_page()
+    assert refused.value.status == 403

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemathesis.checks import CHECKS
 from schemathesis.core.failures import FailureGroup
 
-EXAMPLES = 20
+EXAMPLES = 15
 REAL = {"portal": "north", "customer": "contact:3", "run": "r1", "version": "sales5@1", "method": "sales5"}
 """What there is; four cases of five are about it, the others about anything."""
 CHOSEN = ("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance",

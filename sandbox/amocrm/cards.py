@@ -31,6 +31,7 @@ from sandbox.cards.views import (
     Section,
     TaskLine,
 )
+from sandbox.staff import Staff
 
 if TYPE_CHECKING:
     from sandbox.amocrm.portal import Portal
@@ -70,7 +71,8 @@ class AmoCards:
         return self._portal.account
 
     @property
-    def _zone(self) -> ZoneInfo:
+    def zone(self) -> ZoneInfo:
+        """See `CardDesk.zone`."""
         return self._account.settings.zone
 
     # --- looking ---------------------------------------------------------------------------------------------
@@ -100,7 +102,12 @@ class AmoCards:
             deals=tuple(self._deals(_KINDS[kind], card_id)),
             tasks=tuple(self._tasks(_KINDS[kind], card_id)),
             linked=tuple(self._linked(card)),
+            people=self._people(),
         )
+
+    def _people(self) -> tuple[Choice, ...]:
+        active = (user for user in self._account.users.values() if user.is_active)
+        return tuple(Choice(str(user.id), user.name) for user in active)
 
     def _sections(self, kind: Kind, card: Card) -> Iterator[Section]:
         """The tabs that somebody added first, each with its fields in their order; the main tab last."""
@@ -113,8 +120,7 @@ class AmoCards:
                 yield Section(group.name, (*heads, *shown))
 
     def _heads(self, card: Card) -> tuple[CardField, ...]:
-        active = (user for user in self._account.users.values() if user.is_active)
-        choices = tuple(Choice(str(user.id), user.name) for user in active)
+        choices = self._people()
         owner = card.responsible_user_id
         return (
             CardField(NAME, "Название", card.name, card.name),
@@ -143,7 +149,7 @@ class AmoCards:
             return ("Да", "yes") if value else ("Нет", "no")
         if field_kind == "moment":
             at = datetime.fromtimestamp(int(value), UTC)
-            return texts.moment(at, self._zone, self.language), texts.form_moment(at, self._zone)
+            return texts.moment(at, self.zone, self.language), texts.form_moment(at, self.zone)
         if field_kind == "number":
             return texts.number_or_text(str(value), self.language), str(value)
         return str(value), str(value)
@@ -165,7 +171,7 @@ class AmoCards:
                 stage=self._stage(lead),
                 status=_STATUS.get(lead.status_id, "open"),
                 amount=texts.money(lead.price, self._account.settings.currency, self.language),
-                closed="" if closed is None else texts.moment(closed, self._zone, self.language),
+                closed="" if closed is None else texts.moment(closed, self.zone, self.language),
                 manager=self._user(lead.responsible_user_id),
             )
 
@@ -182,7 +188,7 @@ class AmoCards:
                 id=str(task.id),
                 title=title,
                 body=self._result(task, body.strip()),
-                due=texts.moment(due, self._zone, self.language),
+                due=texts.moment(due, self.zone, self.language),
                 manager=self._user(task.responsible_user_id),
                 is_done=task.is_completed,
                 is_late=not task.is_completed and due < self._account.clock.now(),
@@ -235,7 +241,7 @@ class AmoCards:
         if field_kind == "flag":
             return value == "yes"
         if field_kind == "moment":
-            return int(texts.read_moment(value, self._zone).timestamp())
+            return int(texts.read_moment(value, self.zone).timestamp())
         return value
 
     def change_deal(self, deal_id: int, deed: Deed) -> None:
@@ -247,6 +253,10 @@ class AmoCards:
             "delete": lambda: self._portal.delete_leads([deal_id], user_id=user_id),
         }
         _refusing(deeds[deed])
+
+    def at_desk(self, deed: Callable[[Staff], None]) -> None:
+        """See `CardDesk.at_desk`."""
+        _refusing(lambda: deed(self._portal.staff))
 
     def finish_task(self, task_id: str) -> None:
         """See `CardDesk.finish_task`."""

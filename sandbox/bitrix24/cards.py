@@ -35,6 +35,7 @@ from sandbox.cards.views import (
     Section,
     TaskLine,
 )
+from sandbox.staff import Staff
 
 if TYPE_CHECKING:
     from sandbox.bitrix24.portal import Portal
@@ -94,7 +95,8 @@ class Bitrix24Cards:
         return self._portal.state
 
     @property
-    def _zone(self) -> tzinfo:
+    def zone(self) -> tzinfo:
+        """See `CardDesk.zone`."""
         return self._state.zone
 
     def _table(self, kind: CardKind) -> Table[Any]:
@@ -127,6 +129,7 @@ class Bitrix24Cards:
             deals=tuple(self._deals(kind, row.id)),
             tasks=tuple(self._tasks(kind, row.id)),
             linked=tuple(self._linked(kind, row)),
+            people=self._people(),
         )
 
     def _sections(self, kind: CardKind, row: Any) -> Iterator[Section]:
@@ -165,10 +168,13 @@ class Bitrix24Cards:
             is_editable=field.writable and not (field.custom is not None and field.custom.multiple),
         )
 
+    def _people(self) -> tuple[Choice, ...]:
+        active = (user for user in self._state.users.values() if user.active)
+        return tuple(Choice(str(user.id), f"{user.name} {user.last_name}") for user in active)
+
     def _choices(self, field: Field) -> tuple[Choice, ...]:
         if field.kind is Kind.USER:
-            active = (user for user in self._state.users.values() if user.active)
-            return tuple(Choice(str(user.id), f"{user.name} {user.last_name}") for user in active)
+            return self._people()
         elements = field.custom.elements if field.custom is not None else []
         return tuple(Choice(one.xml_id, one.value) for one in elements)
 
@@ -190,7 +196,7 @@ class Bitrix24Cards:
             return (chosen.value, chosen.xml_id) if chosen else (str(value), "")
         if field.kind is Kind.DATETIME:
             at = datetime.fromtimestamp(value, UTC)
-            return texts.moment(at, self._zone, self.language), texts.form_moment(at, self._zone)
+            return texts.moment(at, self.zone, self.language), texts.form_moment(at, self.zone)
         shown = texts.number(Decimal(value), self.language) if isinstance(value, int) else str(value)
         return shown, str(value)
 
@@ -218,7 +224,7 @@ class Bitrix24Cards:
     def _closed(self, deal: Deal) -> str:
         """The day of the move for what is closed, the plan for what is not."""
         if deal.semantic != "P":
-            return texts.moment(datetime.fromtimestamp(deal.moved, UTC), self._zone, self.language)
+            return texts.moment(datetime.fromtimestamp(deal.moved, UTC), self.zone, self.language)
         return deal.closedate.strftime("%d.%m.%Y") if isinstance(deal.closedate, date) else ""
 
     def _tasks(self, kind: CardKind, card_id: int) -> list[TaskLine]:
@@ -243,7 +249,7 @@ class Bitrix24Cards:
             id=number,
             title=title,
             body=body,
-            due="" if at is None else texts.moment(at, self._zone, self.language),
+            due="" if at is None else texts.moment(at, self.zone, self.language),
             manager=self._user(who),
             is_done=is_done,
             is_late=at is not None and not is_done and at < self._now(),
@@ -291,7 +297,7 @@ class Bitrix24Cards:
         if field.kind in {Kind.CHAR, Kind.FLAG}:
             return {"yes": "Y", "no": "N"}.get(value, value)
         if field.kind is Kind.DATETIME:
-            return texts.read_moment(value, self._zone).isoformat()
+            return texts.read_moment(value, self.zone).isoformat()
         if field.kind is Kind.USER and value not in {choice.value for choice in self._choices(field)}:
             raise Refusal(f"Сотрудник {value} здесь не работает")
         return value
@@ -306,6 +312,10 @@ class Bitrix24Cards:
             "delete": self._portal.delete_deal,
         }
         deeds[deed](deal_id)
+
+    def at_desk(self, deed: Callable[[Staff], None]) -> None:
+        """See `CardDesk.at_desk`."""
+        _refusing(lambda: deed(self._portal.staff))
 
     def finish_task(self, task_id: str) -> None:
         """See `CardDesk.finish_task`: `t` and the number of a to-do, `k` and that of a task."""
@@ -323,7 +333,7 @@ def _refusing(deed: Callable[[], None]) -> None:
         deed()
     except RestError as refused:
         raise Refusal(refused.description) from refused
-    except StopIteration:
+    except (StopIteration, LookupError):
         raise Refusal("Такого варианта нет") from None
 
 

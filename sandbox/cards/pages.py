@@ -7,57 +7,19 @@ from dataclasses import dataclass
 from html import escape
 from urllib.parse import urlencode
 
-from sandbox.cards.style import LOOKS, SHEET
+from sandbox.cards.deeds import contact_forms, task_forms
+from sandbox.cards.frame import PLURAL, ROOT, Frame, card_path
 from sandbox.cards.views import (
-    KINDS,
     CardField,
     CardKind,
     CardLine,
     CardView,
     DealLine,
-    Language,
     Section,
     TaskLine,
 )
-from sandbox.cards.words import WORDS
 
-ROOT = "/sandbox/cards/"
 SHOWN_DEALS = 20
-_PLURAL = {"company": "companies", "contact": "contacts"}
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """What all pages of one portal share."""
-
-    crm: str
-    language: Language
-
-    def word(self, name: str, **values: object) -> str:
-        """A word or sentence, safe to put into a page."""
-        return escape(WORDS[self.language][name].format(**values))
-
-    def page(self, title: str, body: str, current: CardKind | None = None) -> str:
-        """A whole page around its body."""
-        look = LOOKS[self.crm]
-        tabs = " ".join(
-            f'<a href="{ROOT}?kind={kind}"{" aria-current=page" if kind == current else ""}>'
-            f"{self.word(_PLURAL[kind])}</a>"
-            for kind in KINDS
-        )
-        colours = f"--bar:{look.bar};--accent:{look.accent};--ground:{look.ground};--radius:{look.radius}"
-        return (
-            f'<!doctype html><html lang="{self.language}"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width,initial-scale=1">'
-            f"<title>{escape(title)} · {look.name}</title><style>:root{{{colours}}}{SHEET}</style></head><body>"
-            f'<header class="bar"><strong>{look.name}</strong><nav>{tabs}</nav>'
-            f"<small>{self.word('notice', crm=look.name)}</small></header><main>{body}</main></body></html>"
-        )
-
-
-def card_path(kind: CardKind, card_id: int, **query: str) -> str:
-    """Where a card is, ready for an attribute."""
-    return escape(f"{ROOT}{kind}/{card_id}{'?' if query else ''}{urlencode(query)}")
 
 
 # --- the list ------------------------------------------------------------------------------------------------
@@ -77,7 +39,7 @@ class ListView:
 
 def list_page(frame: Frame, shown: ListView) -> str:
     """Cards of one kind, with search and paging."""
-    title = frame.word(_PLURAL[shown.kind])
+    title = frame.word(PLURAL[shown.kind])
     search = (
         f'<form class="search" role="search" action="{ROOT}"><input type="hidden" name="kind" value="{shown.kind}">'
         f'<input type="search" name="q" value="{escape(shown.asked)}" placeholder="{frame.word("search")}"'
@@ -163,7 +125,7 @@ def card_page(frame: Frame, card: CardView, asked: Asked) -> str:
         f"<span>{frame.word('owner')}: <b>{owner}</b></span></div>"
     )
     left = "".join(_section(frame, card, section, asked.edited) for section in card.sections) + _related(frame, card)
-    right = _tasks(frame, card) + _deals(frame, card, show_all=asked.all_deals)
+    right = _tasks(frame, card) + _contacts(frame, card) + _deals(frame, card, show_all=asked.all_deals)
     return frame.page(
         card.title, f'{alert}{head}<div class="columns"><div>{left}</div><div>{right}</div></div>', card.kind
     )
@@ -275,16 +237,21 @@ def _tasks(frame: Frame, card: CardView) -> str:
     return _box(f"{frame.word('tasks')} · {sum(not task.is_done for task in card.tasks)}", tasks)
 
 
+def _contacts(frame: Frame, card: CardView) -> str:
+    return _box(frame.word("conversations"), contact_forms(frame, card))
+
+
 def _task(frame: Frame, card: CardView, task: TaskLine) -> str:
     state = f'<span class="tag">{frame.word("done")}</span>' if task.is_done else ""
     if task.is_late:
         state = f'<span class="tag late">{frame.word("late")}</span>'
     finish = "" if task.is_done else _deed(frame, card, "finish", task.id, "finish")
+    more = "" if task.is_done else task_forms(frame, card, task.id)
     body = f'<div class="body">{escape(task.body)}</div>' if task.body else ""
     owner = escape(task.manager) or frame.word("nobody")
     facts = f"{frame.word('due')}: {escape(task.due)} {state} · {owner} {finish}"
     look = "task done" if task.is_done else "task"
-    return f'<div class="{look}"><b>{escape(task.title)}</b><div>{facts}</div>{body}</div>'
+    return f'<div class="{look}"><b>{escape(task.title)}</b><div>{facts}</div>{body}{more}</div>'
 
 
 def message_page(frame: Frame, text: str) -> str:

@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from sandbox.cards.pages import ROOT, Asked, Frame, ListView, card_page, card_path, list_page, message_page
+from sandbox.cards.deeds import deed_of
+from sandbox.cards.frame import ROOT, Frame, card_path
+from sandbox.cards.pages import Asked, ListView, card_page, list_page, message_page
 from sandbox.cards.views import KINDS, CardDesk, CardKind, Change, Refusal
 from sandbox.cards.words import WORDS
 from sandbox.web import Answer, Request, json_answer, read_request, status_line
@@ -134,8 +136,15 @@ class CardSite:
             case {"do": "finish", "id": task}:
                 self._desk.finish_task(task)
             case _:
-                return False
+                return self._at_desk(place, form)
         return True
+
+    def _at_desk(self, place: tuple[CardKind, int], form: Mapping[str, str]) -> bool:
+        card = self._desk.view(*place)
+        deed = deed_of(place, form, self._desk.zone, card.people if card else ())
+        if deed is not None:
+            self._desk.at_desk(deed)
+        return deed is not None
 
     def _message(self, status: int, word: str) -> Answer:
         return _html(status, message_page(self._frame, WORDS[self._desk.language][word]))

@@ -58,6 +58,8 @@ button.main{background:var(--accent);border-color:var(--accent);color:#fff}
 button:hover{filter:brightness(.95)}
 input,select,textarea{font:inherit;width:100%;padding:5px 7px;border:1px solid #829ab1;border-radius:4px}
 input,select,textarea{background:#fff;color:inherit}
+form.deed input,form.deed select{width:auto;padding:2px 6px;margin-right:4px}
+details form.deed,section>form.deed{display:block;margin:6px 0}
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 .edit{display:grid;gap:6px;margin:2px 0 4px}.edit p{margin:0;display:flex;gap:12px;align-items:center}
 .search{display:flex;gap:8px;max-width:420px;margin:0 0 14px}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Literal, Protocol
+
+from sandbox.staff import Staff
 
 CardKind = Literal["company", "contact"]
 KINDS: tuple[CardKind, ...] = ("company", "contact")
@@ -100,6 +102,8 @@ class CardView:
     deals: tuple[DealLine, ...] = ()
     tasks: tuple[TaskLine, ...] = ()
     linked: tuple[CardLink, ...] = ()
+    people: tuple[Choice, ...] = ()
+    """Who can be given a task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,12 @@ class Change:
     id: int
     what: str
     at: datetime
+
+
+def staff_number(task_id: str) -> int:
+    """What `Staff` calls a task of a card; 0 for one that it does not handle (Bitrix24's tasks beside its to-dos)."""
+    number = task_id.removeprefix("t")
+    return int(number) if number.isascii() and number.isdigit() and len(number) <= 18 else 0
 
 
 class CardDesk(Protocol):
@@ -158,6 +168,15 @@ class CardDesk(Protocol):
 
     def change_deal(self, deal_id: int, deed: Deed) -> None:
         """What a person does to a deal. Raises `Refusal`."""
+        ...
+
+    @property
+    def zone(self) -> tzinfo:
+        """The portal's own, in which forms tell moments."""
+        ...
+
+    def at_desk(self, deed: Callable[[Staff], None]) -> None:
+        """Let somebody of the staff do something. Raises `Refusal`."""
         ...
 
     def finish_task(self, task_id: str) -> None:

@@ -36,6 +36,7 @@ from sandbox.hubspot.definitions import Definition
 from sandbox.hubspot.errors import Refused
 from sandbox.hubspot.kinds import COMPANY, CONTACT, DEAL, TASK, Kind
 from sandbox.hubspot.records import Record
+from sandbox.staff import Staff
 
 if TYPE_CHECKING:
     from sandbox.hubspot.portal import HubSpotPortal
@@ -73,7 +74,8 @@ class HubSpotCards:
         return self._portal.account
 
     @property
-    def _zone(self) -> ZoneInfo:
+    def zone(self) -> ZoneInfo:
+        """See `CardDesk.zone`."""
         return ZoneInfo(self._account.timezone)
 
     # --- looking ---------------------------------------------------------------------------------------------
@@ -104,6 +106,7 @@ class HubSpotCards:
             deals=tuple(self._deals(type_, record)),
             tasks=tuple(self._tasks(type_, record)),
             linked=tuple(self._linked(kind, record)),
+            people=self._people(),
         )
 
     def _definitions(self, kind: Kind) -> Iterable[Definition]:
@@ -139,10 +142,13 @@ class HubSpotCards:
             is_editable=not definition.read_only,
         )
 
+    def _people(self) -> tuple[Choice, ...]:
+        active = (owner for owner in self._account.owners.values() if not owner.archived)
+        return tuple(Choice(str(owner.id), f"{owner.first_name} {owner.last_name}") for owner in active)
+
     def _choices(self, definition: Definition) -> tuple[Choice, ...]:
         if definition.owner:
-            active = (owner for owner in self._account.owners.values() if not owner.archived)
-            return tuple(Choice(str(owner.id), f"{owner.first_name} {owner.last_name}") for owner in active)
+            return self._people()
         return tuple(Choice(str(one["value"]), str(one["label"])) for one in definition.options)
 
     def _texts(self, definition: Definition, value: str, choices: Sequence[Choice]) -> tuple[str, str]:
@@ -159,7 +165,7 @@ class HubSpotCards:
             return "; ".join(labels.get(one, one) for one in value.split(";")), value
         if definition.type == "datetime":
             at = _at(value)
-            return texts.moment(at, self._zone, self.language), texts.form_moment(at, self._zone)
+            return texts.moment(at, self.zone, self.language), texts.form_moment(at, self.zone)
         return (texts.number_or_text(value, self.language) if definition.type == "number" else value), value
 
     def _owner(self, record: Record) -> str:
@@ -192,7 +198,7 @@ class HubSpotCards:
                 stage=stage.label if stage else "",
                 status=status,
                 amount=texts.money(Decimal(amount) if amount else None, currency, self.language),
-                closed=texts.moment(_at(closed), self._zone, self.language) if closed else "",
+                closed=texts.moment(_at(closed), self.zone, self.language) if closed else "",
                 manager=self._owner(deal),
             )
 
@@ -205,7 +211,7 @@ class HubSpotCards:
                 id=str(task.id),
                 title=task.values.get("hs_task_subject", ""),
                 body=_plain(task.values.get("hs_task_body", "")),
-                due=texts.moment(due, self._zone, self.language),
+                due=texts.moment(due, self.zone, self.language),
                 manager=self._owner(task),
                 is_done=_is_done(task),
                 is_late=not _is_done(task) and due < now,
@@ -238,7 +244,7 @@ class HubSpotCards:
         if definition.field_type == "booleancheckbox":
             return {"yes": "true", "no": "false"}.get(value, value)
         if definition.type == "datetime":
-            return values.iso(values.to_ms(texts.read_moment(value, self._zone)))
+            return values.iso(values.to_ms(texts.read_moment(value, self.zone)))
         return value
 
     def change_deal(self, deal_id: int, deed: Deed) -> None:
@@ -249,6 +255,10 @@ class HubSpotCards:
             "delete": lambda: self._portal.delete("deals", deal_id),
         }
         _refusing(deeds[deed])
+
+    def at_desk(self, deed: Callable[[Staff], None]) -> None:
+        """See `CardDesk.at_desk`."""
+        _refusing(lambda: deed(self._portal.staff))
 
     def finish_task(self, task_id: str) -> None:
         """See `CardDesk.finish_task`."""

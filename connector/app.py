@@ -27,6 +27,8 @@ from connector.web import analysis_pages, delivery_pages, methods, plotly_script
 from connector.web.pages import Sources, register
 from connector.wiring import utc_now
 from webhooks import blueprint
+from webhooks.lane import Lane
+from webhooks.receiving import Reception
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self';"
@@ -114,10 +116,27 @@ def _add_routes_of_crms(
     app.register_blueprint(install.create_blueprint(service, background=background))
     app.register_blueprint(bitrix24_page.create_blueprint(service))
     arrivals = Arrivals(service)
-    app.register_blueprint(blueprint.create_blueprint(arrivals, StoredSecrets(service), clock, public_url=public_url))
+    reception = Reception(arrivals, StoredSecrets(service), clock)
+    app.register_blueprint(blueprint.create_blueprint(reception, public_url=public_url))
+    if public_url is not None:
+        _add_lane(app, reception, public_url)
     app.register_blueprint(robots.create_blueprint(service, arrivals))
     app.register_blueprint(actions.create_blueprint(service, arrivals))
     app.register_blueprint(cards.create_blueprint(service))
+
+
+def _add_lane(app: Flask, reception: Reception, public_url: str) -> None:
+    """Events are answered before Flask sees them: its work would be most of theirs."""
+    is_public = doors.public_name(public_url)
+    lane = Lane(
+        app.wsgi_app,
+        reception,
+        public_url,
+        max_body=blueprint.MAX_BODY,
+        is_expected=is_public,
+        headers=tuple(_HEADERS.items()),
+    )
+    app.wsgi_app = lane  # type: ignore[method-assign]
 
 
 def _add_headers(app: Flask) -> None:

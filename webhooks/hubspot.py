@@ -11,6 +11,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -39,6 +41,7 @@ _KINDS = {
     "privacyDeletion": Kind.DELETED,
 }
 _USER = "userId:"
+_MERGED = Kind.MERGED
 _SAME = (
     "portalId", "subscriptionType", "eventType", "objectTypeId", "objectId", "propertyName", "propertyValue",
     "occurredAt", "fromObjectTypeId", "fromObjectId", "toObjectTypeId", "toObjectId", "associationType",
@@ -49,6 +52,8 @@ _SAME = (
 
 _ONE_CHANGE = ("objectId", "subscriptionType", "portalId", "objectTypeId", "changeSource", "sourceId", "appId")
 """What makes two changes of properties one notice."""
+_same_change = itemgetter(*_ONE_CHANGE)
+_PROPERTY = ".propertyChange"
 
 
 def address(_delivery: Delivery) -> str:
@@ -126,14 +131,17 @@ def _folded(events: list[Event]) -> Iterator[Event]:
     """Without changes of further properties of a record: most of an array, and the same notice."""
     seen: set[tuple[Any, ...]] = set()
     for event in events:
-        if str(event.get("subscriptionType")).endswith(".propertyChange"):
+        try:
+            same = _same_change(event)
+        except KeyError:  # older kinds of events say less
             same = tuple(map(event.get, _ONE_CHANGE))
-            try:
-                if same in seen:
-                    continue
+        try:
+            if same in seen:
+                continue
+            if str(same[1]).endswith(_PROPERTY):
                 seen.add(same)
-            except TypeError:  # nested where plain values stand: it is looked at on its own
-                pass
+        except TypeError:  # nested where plain values stand: it is looked at on its own
+            pass
         yield event
 
 
@@ -156,15 +164,15 @@ def _of_action(call: Event) -> Iterator[ChangeNotice]:
 
 def _of_event(event: Event) -> Iterator[ChangeNotice]:
     called = readings.text(event.get("subscriptionType")) or readings.text(event.get("eventType"))
-    word, _, action = called.partition(".")
-    account, kind = readings.record_id(event.get("portalId")), _KINDS.get(action)
+    word, action, kind = _read(called)
+    account = readings.record_id(event.get("portalId"))
     if account is None or kind is None:
         return
     merged: tuple[str, ...] = ()
     if action == "associationChange":
         records = _ends(event)
     else:
-        winner, merged = _merged(event) if kind is Kind.MERGED else (readings.record_id(event.get("objectId")), ())
+        winner, merged = _merged(event) if kind is _MERGED else (readings.record_id(event.get("objectId")), ())
         records = [(_resource(event.get("objectTypeId")) or _resource(word), winner)]
     source = readings.text(event.get("sourceId"))
     moment = readings.moment(event.get("occurredAt"), per_second=1000)
@@ -174,6 +182,13 @@ def _of_event(event: Event) -> Iterator[ChangeNotice]:
     for resource, external_id in records:
         if resource and external_id:
             yield ChangeNotice(account, resource, external_id, kind, moment, name, actor, merged, is_echo, erase)
+
+
+@lru_cache(maxsize=64)
+def _read(called: str) -> tuple[str, str, Kind | None]:
+    """A type of subscription: of what record, what happened, and how we call that."""
+    word, _, action = called.partition(".")
+    return word, action, _KINDS.get(action)
 
 
 def _is_echo(event: Event) -> bool:

@@ -6,9 +6,11 @@ this computer, because anybody can send any name. `/metrics` is open to others w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, Request, Response, abort, request
@@ -31,16 +33,21 @@ _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 def add_guard(app: Flask, config: Config) -> None:
     """Refuse with 421 what was asked for under a name, or from a place, that it is not shown to."""
-    public = urlsplit(config.public_url or "").hostname
+    is_public = public_name(config.public_url)
 
     @app.before_request
     def check_name() -> None:
         if request.path in _OF_ANY_NAME:
             return
-        name = _name_asked_for(request)
-        is_public = public is not None and name == public and request.path.startswith((*_OF_CRMS, _OF_SCRIPTS))
-        if not is_public and not is_from_here(request):
+        is_for_others = request.path.startswith((*_OF_CRMS, _OF_SCRIPTS)) and is_public(request.environ)
+        if not is_for_others and not is_from_here(request):
             abort(421)
+
+
+def public_name(public_url: str | None) -> Callable[[Mapping[str, Any]], bool]:
+    """Whether a request, by its WSGI environment, asked for us by the name of the public address."""
+    public = urlsplit(public_url or "").hostname
+    return lambda environ: public is not None and _name_in(environ.get("HTTP_HOST", "")) == public
 
 
 def is_from_here(asked: Request) -> bool:
@@ -73,7 +80,12 @@ def _has_token(config: Config, asked: Request) -> bool:
 
 
 def _name_asked_for(asked: Request) -> str | None:
+    return _name_in(asked.environ.get("HTTP_HOST", ""))
+
+
+@lru_cache(maxsize=64)
+def _name_in(host: str) -> str | None:
     try:
-        return urlsplit(f"//{asked.environ.get('HTTP_HOST', '')}").hostname
+        return urlsplit(f"//{host}").hostname
     except ValueError:
         return None

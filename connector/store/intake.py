@@ -33,6 +33,7 @@ _ACCOUNTS_S = 10.0
 _WOKEN_S = 0.9
 """A drain that is asked for begins a second later at the earliest: it finds what is stored until then as well."""
 _DELETED, _ERASE = "d", "e"
+_GONE = Kind.DELETED
 _INSERT = b"INSERT INTO arrivals (portal_id, arrived_at, records, count) VALUES ($1, $2, $3, $4)"
 _PREPARED = b"arrive"
 _SURE: Mapping[str, Any] = {
@@ -81,14 +82,15 @@ class StoredInbox:
     def _words(self, crm: CRM, notices: Sequence[ChangeNotice]) -> dict[int, dict[str, None]]:
         """By portal, in order: resource:id, and what else of it counts."""
         found: dict[int, dict[str, None]] = {}
+        portals = {account: self._portal(crm, account) for account in {notice.account_id for notice in notices}}
         for notice in notices:
-            portal_id = self._portal(crm, notice.account_id)
+            portal_id = portals[notice.account_id]
             if portal_id is None or notice.resource not in _WATCHED or notice.is_echo:
                 continue
-            more = (_DELETED if notice.kind is Kind.DELETED else "") + (_ERASE if notice.erase else "")
+            more = (_DELETED if notice.kind is _GONE else "") + (_ERASE if notice.erase else "")
             words = found.setdefault(portal_id, {})
             for external_id in (notice.external_id, *notice.merged_ids):
-                words[f"{notice.resource.value}:{external_id}:{more}"] = None
+                words[f"{notice.resource}:{external_id}:{more}"] = None
         return found
 
     def _woke(self, portal_id: int) -> None:

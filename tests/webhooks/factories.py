@@ -19,6 +19,7 @@ from webhooks import signatures
 from webhooks.blueprint import create_blueprint
 from webhooks.deliveries import ChangeNotice, Delivery, Endpoint, Headers, Secrets
 from webhooks.errors import InboxAway
+from webhooks.receiving import Reception
 from webhooks.registry import RECEIVERS
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -127,5 +128,6 @@ def application(
     """A bare Flask application with nothing but our routes."""
     app = Flask("test")
     settings.setdefault("public_url", "https://app.example.com")
-    app.register_blueprint(create_blueprint(inbox, portals or MemoryPortals(), lambda: at, **settings))
+    reception = Reception(inbox, portals or MemoryPortals(), lambda: at)
+    app.register_blueprint(create_blueprint(reception, **settings))
     return app

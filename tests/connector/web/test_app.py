@@ -138,6 +138,18 @@ def test_under_the_public_name_crms_find_their_addresses_and_nobody_finds_pages(
     assert status(public, "/", "localhost") == 200
 
 
+@pytest.mark.parametrize("path", ["/webhooks/hubspot", "/webhooks/bitrix24", "/webhooks/amocrm/guess"])
+@pytest.mark.parametrize("host", ["rfm.example", "RFM.example:443", "other.example", "rfm.example.evil"])
+def test_events_are_answered_alike_before_flask_and_by_it(public, path, host):
+    def told(**overrides):
+        overrides["REMOTE_ADDR"] = "203.0.113.9"
+        answer = public.post(path, data=b"a=b", headers={"Host": host}, environ_overrides=overrides)
+        return answer.status, answer.data, sorted(answer.headers)
+
+    by_flask = {"RAW_URI": "", "REQUEST_URI": ""}  # without a raw address it goes the long way
+    assert told() == told(**by_flask)
+
+
 @pytest.mark.parametrize("peer", ["203.0.113.9", "10.0.0.7", "", "nowhere"])
 def test_a_stranger_who_calls_us_by_a_name_of_this_computer_sees_nothing(public, peer):
     assert status(public, "/", "localhost", peer=peer) == 421

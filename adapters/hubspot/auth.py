@@ -55,7 +55,7 @@ SCOPES = (
     "crm.schemas.companies.write",
 )
 """`requiredScopes` of the app: the page refuses an installation that names others."""
-OPTIONAL_SCOPES = ("settings.currencies.read", "crm.objects.orders.read", "automation")
+OPTIONAL_SCOPES = ("settings.currencies.read", "crm.objects.orders.read", "automation", "sales-email-read")
 """`optionalScopes` of the app: an account that cannot grant them drops them silently."""
 
 _VERSION = "2026-09"

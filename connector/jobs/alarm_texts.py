@@ -29,6 +29,10 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "методике {about} предложены новые пороги: посмотрите черновик {method}",
         "new thresholds are proposed for {about}: look at the draft {method}",
     ),
+    "deadlines": (
+        "сроки по клиентам, {about}: нарушено {missed}, из них ещё открыто {open}",
+        "deadlines with customers, {about}: {missed} missed, {open} of them still open",
+    ),
     "queue": ("задания ждут с {since}: не хватает обработчиков", "jobs wait since {since}: too few workers"),
     "moves": (
         "сегмент сменили необычно многие: {moved} (доля {share}, обычно {usual})",

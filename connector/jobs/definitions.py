@@ -37,18 +37,20 @@ from adapters.oauth import KeptTokens
 from connector import logs
 from connector.deadline import Deadline
 from connector.errors import ConnectorError, DatabaseAway, Interruption, PortalBusy, PortalPaused, WrongUse
-from connector.jobs import installing, leaving, refit, running, subscribing, telling, watch
+from connector.jobs import installing, leaving, refit, running, subscribing, telling, tending, watch
 from connector.jobs.answering import answer_portal
 from connector.jobs.drain import drain_portal, follow
 from connector.jobs.loop import working_on
 from connector.jobs.retention import forget
 from connector.jobs.schedule import (
     ANSWERS,
+    CLOCKS,
     DRAIN,
     FULL,
     INSTALLS,
     KINDS,
     PULL,
+    READ_BACK,
     REFIT,
     RETENTION,
     RUN,
@@ -235,6 +237,16 @@ def _answers(service: Service, portal_id: int, deadline: Deadline) -> str | None
     return None if answer_portal(service, portal_id, deadline) else _OPEN
 
 
+def _clocks(service: Service, portal_id: int, deadline: Deadline) -> str | None:
+    """Deadlines that near or passed, steps that are due, work that ended."""
+    return None if tending.tend_portal(service, portal_id, deadline).finished else _OPEN
+
+
+def _read_back(service: Service, portal_id: int, deadline: Deadline) -> str | None:
+    """What people did to our tasks, and whom they reached."""
+    return None if tending.read_back(service, portal_id, deadline).finished else _OPEN
+
+
 def _tokens(service: Service, _: int, deadline: Deadline) -> str | None:
     """Renew the grants of portals that nobody works on, so that they do not run out; one that is lost is paused."""
     with service.database.session() as session:
@@ -293,6 +305,8 @@ WORKS: Mapping[str, Work] = {
     FULL: _pull(FULL),
     DRAIN: _drain,
     ANSWERS: _answers,
+    CLOCKS: _clocks,
+    READ_BACK: _read_back,
     SETUP: _setup,
     REFIT: _refit,
     INSTALLS: _installs,

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import select
 
 from connector.deadline import NEVER, Deadline
-from connector.store import alerts, calls, changes, delivery, inbox, jobs, requests, score_history
+from connector.store import alerts, calls, changes, delivery, inbox, jobs, occasions, requests, score_history
 from connector.store.database import Database
 from connector.store.models import Portal
 
@@ -16,6 +16,8 @@ _SUCCEEDED, _FAILED = timedelta(hours=6), timedelta(days=30)
 _REQUESTS = timedelta(days=7)
 _ALERTS = timedelta(days=90)
 _FACTS = timedelta(days=400)
+_OCCASIONS = timedelta(days=800)
+"""Two years of figures, and some."""
 _INBOX = timedelta(days=3)
 _HISTORY_HOUR = 2
 """The hour (UTC) in which histories of scores are looked through; they are long, and change by days."""
@@ -37,6 +39,7 @@ def forget(database: Database, now: datetime, deadline: Deadline = NEVER) -> boo
         kept = timedelta(days=int(portal.settings.get("keep_changes_days", KEEP_CHANGES_DAYS)))
         with database.session() as session:
             changes.forget_older(session, portal.portal_id, now - kept)
+            occasions.forget_ended(session, portal.portal_id, now - _OCCASIONS)
             calls.forget_older(session, portal.portal_id, now - calls.KEPT_FOR)
             if now.hour == _HISTORY_HOUR:
                 score_history.forget_older(session, portal.portal_id, _first_kept_day(portal, now))

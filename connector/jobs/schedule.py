@@ -23,6 +23,7 @@ from connector.store.jobs import QUICK, SERVICE, SLOW
 from connector.store.models import Portal, WorkRow
 
 RUN, PULL, FULL, DRAIN, SETUP, ANSWERS, REFIT = "run", "pull", "full", "drain", "setup", "answers", "refit"
+CLOCKS, READ_BACK = "clocks", "read_back"
 TOKENS, RETENTION, WATCH, INSTALLS = "tokens", "retention", "watch", "installs"
 LATE = "schedule"
 DAILY, WEEKLY = "daily", "weekly"
@@ -92,6 +93,18 @@ def _pull_rhythm(portal: Portal | None, after: datetime) -> datetime | None:
     return _hourly(after, (portal.portal_id * 7) % 60) if portal is not None else None
 
 
+def _every(minutes: int) -> Rhythm:
+    """Every so many minutes once a portal has tasks; each at minutes of its own, so that they do not come at once."""
+
+    def rhythm(portal: Portal | None, after: datetime) -> datetime | None:
+        if portal is None or portal.first_run_at is None:
+            return None
+        at = _next_minute(after)
+        return at + timedelta(minutes=(portal.portal_id - at.minute) % minutes)
+
+    return rhythm
+
+
 def _setup_rhythm(portal: Portal | None, after: datetime) -> datetime | None:
     """Once a day in the evening, at a minute of its own, well before the run of the night."""
     if portal is None:
@@ -131,6 +144,8 @@ KINDS: Mapping[str, Kind] = {
         Kind(DRAIN, QUICK, None, timedelta(minutes=10)),
         Kind(ANSWERS, QUICK, None, timedelta(minutes=10)),
         Kind(PULL, SLOW, _pull_rhythm, timedelta(minutes=45)),
+        Kind(CLOCKS, QUICK, _every(5), timedelta(minutes=20)),
+        Kind(READ_BACK, QUICK, _every(10), timedelta(minutes=40)),
         Kind(RUN, SLOW, _run_rhythm, timedelta(minutes=45)),
         Kind(FULL, SLOW, _full_rhythm, timedelta(hours=2)),
         Kind(SETUP, SLOW, _setup_rhythm, timedelta(hours=2)),

@@ -21,6 +21,15 @@ alarm_limits        see `connector.jobs.run_alarms`                what is no lo
 daily_budget        0 and more                                     cadence tasks per manager and day
 default_manager     a manager's id                                 takes what nobody else can
 team_leads          {"team": "manager"}                            where the CRM knows no lead
+clocks              see `connector.sla.targets`                    other clocks, and what counts as a contact
+head_of_sales       a manager's id                                 gets the digest of missed deadlines
+digest_hour         0 to 23 (17)                                   when, on working days
+expire_days         1 and more (30)                                a task untouched so long after its term expires
+sequences           true, false                                    whether steps follow a first task that met nobody
+steps_a_day         0 and more (10)                                such steps per manager and day
+notices             see `connector.sla.voices`                     the budget of notices
+quiet_months        [1, 8]                                         months in which silence is no news
+sla_notes           true, false                                    whether the end of work is noted on the card
 sla, cadence        see `connector.sla.policy`, `.playbook`        terms and rhythms
 work_days … lunch   see `connector.sla.calendars`                  the working calendar
 ==================  =============================================  ======================================
@@ -38,8 +47,7 @@ from adapters.records import OrderSource
 from connector.errors import WrongUse
 from connector.jobs import run_alarms, schedule
 from connector.scores.run import check_method
-from connector.sla.calendars import calendar_from
-from connector.sla.followups import followup_settings
+from connector.sla import portal_rules
 from connector.sla.people import people_from
 from connector.store import mirror, portals
 from connector.store.locks import portal_lock
@@ -83,7 +91,9 @@ _CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "keep_changes_days": (lambda value: type(value) is int and 1 <= value <= 3650, "a number of days"),
     "stale_days": (lambda value: type(value) is int and 1 <= value <= 3650, "a number of days"),
 }
-KNOWN = frozenset({*_CHECKS, *_CALENDAR, *_TASKS, "time_zone", "method", "schedule", "alarm_limits"})
+KNOWN = frozenset(
+    {*_CHECKS, *_CALENDAR, *_TASKS, *portal_rules.WORDS, "time_zone", "method", "schedule", "alarm_limits"}
+)
 
 
 def show(service: Service, name: str) -> dict[str, Any]:
@@ -140,9 +150,8 @@ def _check(portal: Portal, settings: Mapping[str, Any]) -> None:
             raise WrongUse(f"{key} takes {wanted}")
     try:
         here = zone(str(settings.get("time_zone", portal.time_zone)))
-        calendar_from(settings, here)
-        followup_settings({"language": portal.language, **settings}, portal_key="", currency=portal.currency)
-        people_from(settings, [], [])
+        people = people_from(settings, [], [])
+        portal_rules.read_rules(portal, {"language": portal.language, **settings}, people, here)
         check_method(settings.get("method"))
         schedule.checked(settings.get("schedule", {}))
         run_alarms.checked(settings.get("alarm_limits", {}))

@@ -75,6 +75,11 @@ def settle(session: Session, alarms: Iterable[Alarm], now: datetime, channels: S
     return len(opened), len(over)
 
 
+def tell(session: Session, portal_id: int, change: dict[str, Any], now: datetime, channels: Sequence[str]) -> None:
+    """Have something told that is no alarm, such as a digest, through each of the channels."""
+    _make_notices(session, [(portal_id, change)], now, channels)
+
+
 def next_notice(session: Session, now: datetime) -> NoticeRow | None:
     """A notice that is due, held for this transaction, so that nobody else sends it meanwhile."""
     return session.scalar(

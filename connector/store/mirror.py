@@ -15,7 +15,7 @@ from sqlalchemy import Text, any_, cast, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
-from adapters.records import Customer, CustomerKind, Manager, Order, OrderSource, Team
+from adapters.records import Customer, CustomerKind, CustomerRef, Manager, Order, OrderSource, Team
 from connector.store.audit import SYSTEM, note
 from connector.store.card_values import to_json
 from connector.store.copying import copy_into_temp
@@ -296,6 +296,22 @@ def numbers_of(session: Session, portal_id: int, kind: CustomerKind, ids: Sequen
             )
         )
     )
+
+
+def numbers_by_ref(session: Session, portal_id: int, refs: Iterable[CustomerRef]) -> dict[CustomerRef, int]:
+    """Card → number, for those of the cards that are known."""
+    found: dict[CustomerRef, int] = {}
+    wanted = list(refs)
+    for kind in CustomerKind:
+        ids = [ref.external_id for ref in wanted if ref.kind is kind]
+        if ids:
+            rows = session.execute(
+                select(CustomerRow.external_id, CustomerRow.number).where(
+                    CustomerRow.portal_id == portal_id, CustomerRow.kind == kind.value, CustomerRow.external_id.in_(ids)
+                )
+            )
+            found |= {CustomerRef(kind, external_id): number for external_id, number in rows}
+    return found
 
 
 def customers_of_orders(session: Session, portal_id: int, source: OrderSource, ids: Sequence[str]) -> set[int]:

@@ -749,7 +749,7 @@ class OccasionEventRow(Base):
 
 
 class SlaNoticeRow(Base):
-    """Somebody was told of a deadline: one for each clock, window and tier. `key` is also its task's, where it has one.
+    """Somebody was told of a deadline: one for each clock, window and tier. `key` is also that of the task that tells.
 
     A digest has no occasion and no customer.
     """

@@ -139,6 +139,18 @@ def open_keys(session: Session, portal_id: int, customers: Collection[int] | Non
     return dict(found)
 
 
+def begun(session: Session, portal_id: int, customers: Collection[int]) -> dict[int, list[tuple[str, datetime]]]:
+    """(occasion, when it began) of the open occasions of some customers."""
+    found: dict[int, list[tuple[str, datetime]]] = defaultdict(list)
+    for customer, key, started_at in session.execute(
+        select(OccasionRow.customer, OccasionRow.key, OccasionRow.started_at).where(
+            OccasionRow.portal_id == portal_id, OccasionRow.ended_at.is_(None), OccasionRow.customer.in_(customers)
+        )
+    ):
+        found[customer].append((key, started_at))
+    return dict(found)
+
+
 def held(session: Session, portal_id: int, keys: Collection[str]) -> list[Held]:
     """The named occasions with their logs, by key."""
     if not keys:
@@ -221,10 +233,8 @@ def gone(session: Session, portal_id: int, customers: Collection[int] | None, no
     return _facts(session, _GONE, portal_id, customers, now)
 
 
-def touched_on(
-    session: Session, portal_id: int, customers: Collection[int], without: Collection[str]
-) -> dict[int, list[tuple[str, datetime]]]:
-    """(occasion, moment) of our attempts by customer, for occasions that are not `without`."""
+def touched_on(session: Session, portal_id: int, customers: Collection[int]) -> dict[int, list[tuple[str, datetime]]]:
+    """(occasion, moment) of our attempts, by customer."""
     found: dict[int, list[tuple[str, datetime]]] = defaultdict(list)
     rows = session.execute(
         select(OccasionEventRow.customer, OccasionEventRow.occasion, OccasionEventRow.at).where(
@@ -235,8 +245,7 @@ def touched_on(
         )
     )
     for customer, occasion, at in rows:
-        if occasion not in without:
-            found[customer].append((occasion, at))
+        found[customer].append((occasion, at))
     return dict(found)
 
 

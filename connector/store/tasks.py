@@ -41,6 +41,12 @@ def planned_before(session: Session, portal_id: int, keys: Iterable[str]) -> set
     return set(found)
 
 
+def title_of(session: Session, portal_id: int, key: str) -> str:
+    """A task's title; empty where there is no such task."""
+    found = session.scalar(select(TaskRow.title).where(TaskRow.portal_id == portal_id, TaskRow.key == key))
+    return found or ""
+
+
 def open_tasks(session: Session, portal_id: int, limit: int) -> list[OpenTask]:
     """The oldest tasks without a final word."""
     rows = session.execute(
@@ -68,6 +74,14 @@ def open_tasks(session: Session, portal_id: int, limit: int) -> list[OpenTask]:
         )
         for task, kind, external_id in rows
     ]
+
+
+def any_open(session: Session, portal_id: int, run_id: str) -> bool:
+    """Whether a task of a run has no final word."""
+    found = select(TaskRow.key).where(
+        TaskRow.portal_id == portal_id, TaskRow.state.in_(OPEN_STATES), TaskRow.run_id == run_id
+    )
+    return session.scalar(found.limit(1)) is not None
 
 
 def mark_sending(session: Session, portal_id: int, keys: Iterable[str]) -> None:

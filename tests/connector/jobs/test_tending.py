@@ -1,0 +1,242 @@
+"""A portal's work kept going under a moved clock: read back, told, followed up, expired, each once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import text
+
+from adapters.errors import Interrupted, ScopeMissing
+from adapters.records import ContactChannel, Contacted, CustomerRef, Manager, Team
+from connector.jobs import loop, steps, tending
+from connector.store.models import Portal
+from tests.connector.factories import CONTACT, at, connected, execute, order, rows, stock
+from tests.fakes.memory import MemoryCRM
+
+MONDAY = at("2026-03-02 07:00")
+"""10:00 in Moscow."""
+LOG = "SELECT kind FROM occasion_events WHERE occasion = :key ORDER BY number"
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class Stage:
+    """A portal with one customer who came back on Monday: an occasion with a task of manager 2, due in an hour."""
+
+    def __init__(self, service, crm, database):
+        self.service, self.crm, self.database = service, crm, database
+        self.portal_id = rows(database, "SELECT portal_id FROM portals")[0]
+        self.decide(MONDAY - timedelta(days=3))
+        execute(database, "UPDATE portals SET first_run_at = now()")
+        execute(database, "UPDATE occasions SET ended_at = started_at, look_at = NULL")
+        execute(database, "UPDATE tasks SET state = 'refused'")
+        for n in range(6):
+            crm.add_order(order(f"9{n}", contact_id="1", amount=Decimal(900), at=MONDAY - timedelta(hours=1, days=n)))
+        self.decide(MONDAY)
+        self.key = rows(database, "SELECT key FROM occasions WHERE rule = 'came_back'")[0]
+
+    def decide(self, now):
+        loop.sync_portal(self.service, "p")
+        report = steps.Report("p", steps.new_run_id(now))
+        steps.Steps(self.service, report, now, steps.silent).decide(self.portal_id, None, None, kind="run", force=True)
+
+    def at(self, now):
+        return replace(self.service, now=lambda: now)
+
+    def tend(self, now):
+        return tending.tend_portal(self.at(now), self.portal_id)
+
+    def read(self, now):
+        return tending.read_back(self.at(now), self.portal_id)
+
+    def task_id(self, key=None):
+        return rows(self.database, "SELECT external_id FROM tasks WHERE key = :key", key=key or self.row("task_key"))[0]
+
+    def row(self, column):
+        return rows(self.database, f"SELECT {column} FROM occasions WHERE key = :key", key=self.key)[0]
+
+    def log(self):
+        return rows(self.database, LOG, key=self.key)
+
+    def none_twice(self):
+        """The rules of the tasks that the CRM holds; each of our rows is there once."""
+        markers = [task.marker for task in self.crm.tasks.values()]
+        assert len(set(markers)) == len(markers)
+        made = rows(self.database, "SELECT rule, 'RFM#' || key FROM tasks WHERE state = 'created' ORDER BY rule")
+        assert sorted(markers) == sorted(marker for _, marker in made)
+        return [rule for rule, _ in made]
+
+    def set(self, **settings):
+        with self.database.session() as session:
+            portal = session.get_one(Portal, self.portal_id)
+            portal.settings = {**portal.settings, **settings}
+
+    def call(self, external_id, now, **more):
+        words = {"channel": ContactChannel.CALL, "customer": (CustomerRef(CONTACT, "1"),), "manager_id": "2"}
+        self.crm.add_contact(Contacted(external_id, at=now, **{**words, **more}))
+
+
+@pytest.fixture
+def crm():
+    portal = MemoryCRM(page_size=30)
+    stock(portal, last=MONDAY - timedelta(days=3, hours=2))
+    portal.staff = [
+        Manager("1", "Anna", team_ids=("a",)),
+        Manager("2", "Boris", team_ids=("a",)),
+        Manager("9", "Lead", team_ids=("a",)),
+    ]
+    portal.groups = [Team("a", "A", lead_id="9")]
+    portal.cards[CONTACT]["1"].record = replace(portal.cards[CONTACT]["1"].record, manager_id="2")
+    return portal
+
+
+@pytest.fixture
+def stage(monkeypatch, database, tmp_path, crm):
+    with connected(monkeypatch, database, tmp_path, crm) as opened:
+        yield Stage(opened, crm, database)
+
+
+def test_a_warning_goes_to_the_manager_and_a_breach_to_his_lead_each_once(stage):
+    stage.tend(MONDAY)
+    assert stage.row("due_at") == MONDAY + timedelta(hours=1)
+    for minute in (10, 46, 47, 61, 62, 100):
+        stage.tend(MONDAY + timedelta(minutes=minute))
+    told = rows(stage.database, "SELECT tier, recipient, made_at FROM sla_notices ORDER BY made_at")
+    assert told == [
+        ("warning", "2", MONDAY + timedelta(minutes=46)),
+        ("breach", "9", MONDAY + timedelta(minutes=61)),
+    ]
+    sent = rows(stage.database, "SELECT rule, manager_id, state FROM tasks WHERE rule LIKE 'sla%' ORDER BY rule")
+    assert sent == [("sla_breach", "9", "created"), ("sla_warning", "2", "created")]
+    stage.none_twice()
+
+
+def test_cadences_fill_queues_and_notify_nobody(stage):
+    execute(stage.database, "UPDATE occasions SET rule = 'supportive_contact' WHERE ended_at IS NULL")
+    for minute in (0, 50, 70):
+        stage.tend(MONDAY + timedelta(minutes=minute))
+    assert rows(stage.database, "SELECT count(*) FROM sla_notices") == [0]
+
+
+def test_nobody_is_told_in_closed_time_and_the_opening_makes_good_for_it(stage):
+    execute(stage.database, "UPDATE occasion_events SET at = at + interval '7 hours 50 minutes'")
+    stage.tend(MONDAY + timedelta(hours=7, minutes=50))
+    stage.tend(MONDAY + timedelta(hours=9))
+    assert rows(stage.database, "SELECT count(*) FROM sla_notices") == [0]
+    morning = MONDAY + timedelta(days=1, minutes=-20)
+    stage.tend(morning)
+    told = rows(stage.database, "SELECT tier, made_at FROM sla_notices ORDER BY tier")
+    assert told == [("breach", morning), ("warning", morning)], "the need is not known in time, the call is due soon"
+
+
+def test_a_long_enough_call_ends_the_work_in_time_and_is_read_once(stage):
+    stage.tend(MONDAY)
+    stage.call("c1", MONDAY + timedelta(minutes=20), completed=True, seconds=90)
+    stage.read(MONDAY + timedelta(minutes=21))
+    stage.read(MONDAY + timedelta(minutes=31))
+    assert (stage.row("stop"), stage.row("result")) == ("contact", "reached")
+    assert stage.row("ended_at") == MONDAY + timedelta(minutes=20)
+    assert stage.log() == ["started", "raised", "contact", "stopped"]
+    assert rows(stage.database, "SELECT count(*) FROM task_changes") == [0]
+
+
+def test_a_task_closed_without_a_contact_leads_to_the_next_step_when_it_is_due_and_once(stage):
+    stage.tend(MONDAY)
+    stage.crm.close_task(stage.task_id(), "no answer", at=MONDAY + timedelta(minutes=30))
+    stage.read(MONDAY + timedelta(minutes=31))
+    assert stage.log() == ["started", "raised", "done"]
+    for hours in (2, 24, 25, 26):
+        stage.tend(MONDAY + timedelta(hours=hours))
+    assert stage.none_twice().count("came_back") == 2
+    assert stage.row("event_key") + "/2:letter" in rows(stage.database, "SELECT event_key FROM tasks")
+    assert stage.log() == ["started", "raised", "done", "raised"]
+    assert stage.row("task_key") != stage.key
+
+
+def test_moved_reassigned_reopened_and_deleted_in_the_crm_are_put_down_once(stage):
+    stage.tend(MONDAY)
+    task_id = stage.task_id()
+    stage.crm.edit_task(task_id, manager_id="1", due_at=MONDAY + timedelta(hours=5))
+    for minute in (5, 15):
+        stage.read(MONDAY + timedelta(minutes=minute))
+    assert stage.log() == ["started", "raised", "reassigned", "postponed"]
+    assert (stage.row("manager_id"), stage.row("due_at")) == ("1", MONDAY + timedelta(hours=5))
+    stage.crm.close_task(task_id, at=MONDAY + timedelta(minutes=18))
+    stage.read(MONDAY + timedelta(minutes=20))
+    stage.crm.edit_task(task_id, is_done=False, done_at=None)
+    stage.read(MONDAY + timedelta(minutes=25))
+    assert stage.log()[4:] == ["done", "reopened"]
+    stage.crm.delete_task(task_id)
+    stage.read(MONDAY + timedelta(minutes=30))
+    stage.read(MONDAY + timedelta(minutes=40))
+    assert stage.log()[6:] == ["stopped"]
+    assert (stage.row("stop"), stage.row("reason")) == ("manual", "task_deleted")
+    assert stage.crm.calls["create_tasks"] == 1
+
+
+def test_a_stale_task_expires_with_a_reason_and_is_closed_in_the_crm(stage):
+    stage.set(sla_notes=True)
+    stage.tend(MONDAY)
+    task_id = stage.task_id()
+    for days in (1, 29, 31, 32):
+        stage.tend(MONDAY + timedelta(days=days))
+    assert (stage.row("stop"), stage.row("result")) == ("expired", "expired")
+    assert stage.crm.task_states[task_id].is_done
+    assert [note.text for note in stage.crm.notes.values()] == ["RFM: the task is out of date"]
+
+
+def test_the_priority_is_raised_as_the_deadline_nears_and_sent_once(stage):
+    execute(stage.database, "UPDATE occasions SET priority = 'normal'")
+    for minute in (0, 46, 47, 62):
+        stage.tend(MONDAY + timedelta(minutes=minute))
+    changes = rows(stage.database, "SELECT body ->> 'priority', state FROM task_changes")
+    assert changes == [("high", "sent")]
+
+
+def test_the_head_of_sales_gets_one_digest_a_day_through_the_outbox(stage, monkeypatch):
+    monkeypatch.setattr(tending.telling, "channels", lambda _: ["email"])
+    stage.set(head_of_sales="1")
+    stage.tend(MONDAY)
+    for hours in (6, 7.5, 8, 9):
+        stage.tend(MONDAY + timedelta(hours=hours))
+    assert rows(stage.database, "SELECT changes -> 0 ->> 'kind' FROM alert_notices") == ["deadlines"]
+    assert rows(stage.database, "SELECT key FROM sla_notices WHERE tier = 'digest'") == ["digest:2026-03-02"]
+
+
+def test_a_kill_after_any_answer_of_the_crm_makes_nothing_twice(stage):
+    for moment, method in ((0, "create_tasks"), (46, "create_tasks"), (61, "find_tasks")):
+        now = MONDAY + timedelta(minutes=moment)
+        stage.crm.fail(method, Killed(), done=True)
+        with pytest.raises(Killed):
+            stage.tend(now)
+        stage.tend(now)
+    assert stage.none_twice() == ["came_back", "sla_breach", "sla_warning", "soft_touch"]
+    stage.crm.close_task(stage.task_id(), at=MONDAY + timedelta(minutes=70))
+    stage.crm.fail("tasks_by_id", Interrupted("cut off"))
+    with pytest.raises(Interrupted):
+        stage.read(MONDAY + timedelta(minutes=71))
+    stage.read(MONDAY + timedelta(minutes=72))
+    assert stage.log().count("done") == 1
+
+
+def test_without_the_right_to_read_contacts_the_rest_goes_on(stage):
+    stage.tend(MONDAY)
+    stage.crm.fail("contacts", ScopeMissing("the token may not read calls", status=403))
+    stage.crm.close_task(stage.task_id(), at=MONDAY + timedelta(minutes=10))
+    stage.read(MONDAY + timedelta(minutes=12))
+    assert "done" in stage.log()
+    assert rows(stage.database, "SELECT state FROM portals") == ["active"]
+
+
+def test_nothing_due_costs_no_request(stage):
+    stage.tend(MONDAY)
+    before = stage.crm.calls.total()
+    stage.tend(MONDAY + timedelta(minutes=5))
+    assert stage.crm.calls.total() == before
+    with stage.database.session() as session:
+        assert session.scalar(text("SELECT min(look_at) FROM occasions WHERE ended_at IS NULL")) > MONDAY

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from adapters.errors import Unsupported
 from tests.contract.stands import NAMES, OVER_HTTP, stand
 from tests.contract.suite import ReadingSuite, WireSuite, WritingSuite
-from tests.contract.work import ContactSuite, TaskWorkSuite
+from tests.contract.work import ContactSuite, ContactWireSuite, TaskWorkSuite
+from tests.fakes.memory import SMALL, MemoryCRM
 
 ADAPTERS = Path(__file__).parents[2] / "adapters"
 
@@ -45,6 +48,19 @@ class TestContacts(ContactSuite):
     def crm(self, request):
         with stand(request.param, customers=30, deals=20) as opened:
             yield opened
+
+
+class TestContactWire(ContactWireSuite):
+    @pytest.fixture(params=OVER_HTTP)
+    def crm(self, request):
+        with stand(request.param, customers=20, deals=12) as opened:
+            yield opened
+
+
+def test_contacts_are_unsupported_where_the_capabilities_say_so():
+    crm = MemoryCRM(can=replace(SMALL, contacts=False))
+    with pytest.raises(Unsupported):
+        list(crm.contacts(None))
 
 
 class TestWire(WireSuite):

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from adapters.contract import Page
+from adapters.errors import Malformed
 from adapters.records import (
     ContactChannel,
     Contacted,
@@ -18,7 +19,7 @@ from adapters.records import (
     TimelineNote,
 )
 from tests.contract.stands import START, Stand, buyer_of
-from tests.contract.suite import COMPANY, CONTACT, NOBODY, drafts, values_in
+from tests.contract.suite import COMPANY, CONTACT, NOBODY, drafts, values_in, with_strangers, without_ids
 
 CALL, MESSAGE = ContactChannel.CALL, ContactChannel.MESSAGE
 LETTER, MEETING = ContactChannel.LETTER, ContactChannel.MEETING
@@ -222,6 +223,23 @@ class ContactSuite:
             for value in values_in(list(page.records)):
                 assert not any(word in str(value) for word in PRIVATE)
             assert not any(word in page.cursor for word in PRIVATE)
+
+
+class ContactWireSuite:
+    """Promises about answers that tell of contacts, for CRMs that are spoken to over HTTP."""
+
+    def test_7_fields_that_nobody_told_us_of_are_ignored(self, crm):
+        fill(crm)
+        before = keyed(crm.adapter.contacts(None))
+        crm.traffic.tamper = with_strangers
+        assert keyed(crm.adapter.contacts(None)) == before
+
+    def test_7_a_contact_without_an_id_is_malformed_and_the_error_says_where(self, crm):
+        crm.staff.call("contact", int(crm.ids(CONTACT)[0]), 20)
+        crm.traffic.tamper = without_ids
+        with pytest.raises(Malformed) as caught:
+            list(crm.adapter.contacts(None))
+        assert caught.value.path
 
 
 def fill(crm: Stand) -> None:

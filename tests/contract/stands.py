@@ -135,7 +135,8 @@ def stand(name: str, *, customers: int = 800, deals: int = 620, seed: int = 5) -
     shop = replace(shop, deals=past)
     if name == "memory":
         crm = _loaded(shop)
-        yield Stand(name, crm, shop, _OutsideMemory(crm), _StaffMemory(crm, shop), ManualClock(START))
+        clock = ManualClock(START)
+        yield Stand(name, crm, shop, _OutsideMemory(crm), _StaffMemory(crm, shop, clock), clock)
         return
     clock = ManualClock(START)
     name, *options = name.split()
@@ -193,6 +194,7 @@ class _StaffMemory:
 
     crm: MemoryCRM
     shop: Shop
+    clock: ManualClock
 
     def close_task(self, task_id: int, result: str = "") -> None:
         self.crm.close_task(str(task_id), result)
@@ -222,7 +224,7 @@ class _StaffMemory:
     def _add(self, channel: ContactChannel, kind: Place, card_id: int, facts: dict[str, Any]) -> None:
         customer, manager_id = self._place(kind, card_id)
         number = str(len(self.crm.contacted) + 1)
-        self.crm.add_contact(Contacted(number, channel, START, customer, manager_id, **facts))
+        self.crm.add_contact(Contacted(number, channel, self.clock.now(), customer, manager_id, **facts))
 
     def _place(self, kind: Place, card_id: int) -> tuple[tuple[CustomerRef, ...], str | None]:
         if kind == "deal":

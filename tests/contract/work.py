@@ -203,8 +203,6 @@ class ContactSuite:
         assert keyed(crm.adapter.contacts(news[-1].cursor)).keys() <= keyed(news).keys()
 
     def test_what_is_older_than_we_care_for_is_left_out_of_the_first_reading(self, crm):
-        if crm.name == "memory":
-            pytest.skip("its clock stands")
         crm.staff.call("contact", int(crm.ids(CONTACT)[0]), 40)
         crm.clock.advance(7 * 86400)
         crm.staff.call("contact", int(crm.ids(CONTACT)[0]), 50)

@@ -83,6 +83,7 @@ def test_an_open_alert_keeps_its_beginning_and_brings_its_detail_up_to_date(queu
 
 @pytest.mark.parametrize("job", [name for name, kind in KINDS.items() if kind.rhythm is not None])
 def test_every_schedule_that_nobody_asked_for_in_time_raises_an_alarm(queue, portal, job):
+    execute(queue, "UPDATE portals SET first_run_at = :now", now=NOW)
     tick(queue, NOW)
     of_service = KINDS[job].of_service
     due_at = rows(queue, "SELECT due_at FROM work WHERE job = :job", job=job)[0]

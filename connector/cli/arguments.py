@@ -9,6 +9,7 @@ from datetime import date
 from typing import NoReturn
 
 from connector.cli.method_arguments import add_methods
+from connector.cli.queue_arguments import add_queue
 from connector.errors import WrongUse
 from connector.store.api_tokens import SCOPES, checked_scopes
 from scoring.quality import Cause
@@ -81,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument("--since", type=_day, metavar="D", help="from this day on (default: the newest lines)")
     card = _portal(add("card", "one card: each value with its run, method version, time, and what was there before"))
     card.add_argument("customer", metavar="CUSTOMER", help="such as company:45")
+    add_queue(add, _day)
     _tokens(commands, common)
     _portal(add("requests", "what was sent to the portal in the last three days, by hour and operation"))
     leave = _portal(add("disconnect", "stop working on a portal"))

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import func, or_, select, text, update
@@ -16,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from adapters.records import CustomerKind, CustomerRef
-from connector.store.models import CustomerRow, OccasionEventRow, OccasionRow, TaskRow
+from connector.store.models import UNIT_PLACES, CustomerRow, OccasionEventRow, OccasionRow, TaskRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +195,15 @@ def since(session: Session, portal_id: int, moment: datetime) -> list[Held]:
     return held(session, portal_id, keys)
 
 
+def of_task(session: Session, portal_id: int, task_key: str) -> str | None:
+    """The open occasion whose task this is."""
+    return session.scalar(
+        select(OccasionRow.key).where(
+            OccasionRow.portal_id == portal_id, OccasionRow.ended_at.is_(None), OccasionRow.task_key == task_key
+        )
+    )
+
+
 def any_open(session: Session, portal_id: int) -> bool:
     """Whether anybody is being worked on."""
     return bool(
@@ -247,6 +257,19 @@ def touched_on(session: Session, portal_id: int, customers: Collection[int]) -> 
     for customer, occasion, at in rows:
         found[customer].append((occasion, at))
     return dict(found)
+
+
+def order_sums(session: Session, portal_id: int, sources: Collection[str]) -> dict[str, Decimal]:
+    """The sums, in the base currency, of orders named as `bought` names them; refunds and gone orders are left out."""
+    names = "'order:' || source || ':' || external_id"
+    found = session.execute(
+        text(
+            f"SELECT {names}, units FROM orders WHERE portal_id = :portal AND {names} = ANY(:sources)"
+            " AND weight < 3 AND customer IS NOT NULL"
+        ),
+        {"portal": portal_id, "sources": list(sources)},
+    )
+    return {name: Decimal(units).scaleb(-UNIT_PLACES) for name, units in found}
 
 
 def steps_today(session: Session, portal_id: int, run_id: str, on: date) -> dict[str | None, int]:

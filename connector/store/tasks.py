@@ -47,6 +47,14 @@ def title_of(session: Session, portal_id: int, key: str) -> str:
     return found or ""
 
 
+def titles(session: Session, portal_id: int, keys: Iterable[str]) -> dict[str, str]:
+    """The titles of some tasks, by key."""
+    found = session.execute(
+        select(TaskRow.key, TaskRow.title).where(TaskRow.portal_id == portal_id, TaskRow.key.in_(list(keys)))
+    )
+    return {row[0]: row[1] for row in found}
+
+
 def open_tasks(session: Session, portal_id: int, limit: int) -> list[OpenTask]:
     """The oldest tasks without a final word."""
     rows = session.execute(

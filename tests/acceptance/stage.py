@@ -175,6 +175,7 @@ def stage(
     *,
     faults: Faults | None = None,
     limits: bool = True,
+    name: str = "p",
     **more: Any,
 ) -> Iterator[Stage]:
     """A served portal and an environment for the command line, connected."""
@@ -195,7 +196,7 @@ def stage(
             "VAR_DIR": str(tmp_path / "var"),
             "PYTHONWARNINGS": "ignore",
         }
-        made = Stage(crm, shop, portal, portal.connect_url(server.url), environ)
+        made = Stage(crm, shop, portal, portal.connect_url(server.url), environ, name)
         made.connect()
         yield made
 

@@ -51,6 +51,10 @@ def stock(database, old, portals=3):
         )
 
 
+HASHES = {("api_tokens", "digest")}
+"""Columns of bytes that nothing opens again."""
+
+
 def test_every_sealed_column_of_the_schema_is_rotated():
     sealed = {
         (table.name, column.name)
@@ -58,7 +62,7 @@ def test_every_sealed_column_of_the_schema_is_rotated():
         for column in table.columns
         if isinstance(column.type, LargeBinary)
     }
-    assert sealed == {(model.__tablename__, name) for model, name in keys.SEALED}
+    assert sealed - HASHES == {(model.__tablename__, name) for model, name in keys.SEALED}
 
 
 def test_after_a_rotation_the_old_key_is_needed_no_more(database, old, both):

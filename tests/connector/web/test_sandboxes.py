@@ -37,7 +37,7 @@ def test_where_a_port_is_taken_free_ones_are_used():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with sandboxes.sandbox_portals(port) as offers:
+        with sandboxes.sandbox_portals(first_port=port) as offers:
             ports = {int(offer.host.rpartition(":")[2]) for offer in offers}
     assert port not in ports
     assert len(ports) == 3

@@ -11,7 +11,7 @@ on. Only where no record at all can be read, the drain fails as a whole and is t
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -94,7 +94,7 @@ class _Drain:
         with self._database.session() as session:
             inbox.gather(session, self._portal_id)
             batch = inbox.waiting(session, self._portal_id, _AT_ONCE)
-            left_behind = changes.customers_planned(session, self._portal_id)
+            left_behind = not batch and changes.customers_planned(session, self._portal_id)
         if batch:
             self._look_through(batch)
         elif left_behind:
@@ -146,56 +146,81 @@ class _Drain:
             portal = session.get_one(Portal, self._portal_id)
             left_behind = changes.customers_planned(session, self._portal_id)
             before = self._customers_of(session, batch)
+            vanished = mirror.has_vanished(session, self._portal_id)
         fields = FieldMap.from_json(portal.fields) if portal.fields else None
-        handed_on = self._read(portal, batch, fields)
+        if self._read_cards(batch, fields) or vanished:
+            with self._database.session() as session:
+                rechecked = self._to_recheck(session, portal)
+        else:
+            rechecked = {}
+        found = self._read_orders(portal, batch, rechecked)
         with self._database.session() as session:
+            handed_on = self._store_orders(session, found, rechecked)
             touched = sorted({*before, *handed_on, *self._customers_of(session, batch), *left_behind})
             run_id = self._decide(session, batch, touched)
         self.done.records += len(batch)
         self.done.customers += len(touched)
         return run_id
 
-    def _read(self, portal: Portal, batch: Sequence[Waiting], fields: FieldMap | None) -> set[int]:
-        """Read the records, and the orders of cards that vanished; returns the customers who have those orders now."""
-        lines = self._adapter.capabilities.order_lines and bool(portal.settings.get("order_lines", True))
+    def _read_cards(self, batch: Sequence[Waiting], fields: FieldMap | None) -> bool:
+        """Read the cards among the records; returns whether there were any."""
+        any_card = False
         for resource, kind in _KINDS.items():
             ids = [one.external_id for one in batch if one.resource is resource]
-            if ids:
-                self._read_cards(kind, ids, fields)
-        handed_on: set[int] = set()
-        for resource, source in _SOURCES.items():
-            if source.value not in mirror.order_sources(portal):
+            if not ids:
                 continue
-            ids = [one.external_id for one in batch if one.resource is resource]
+            any_card = True
+            found = self._adapter.customers_by_id(kind, ids, fields=fields)
             with self._database.session() as session:
-                rechecked = [
-                    external_id
-                    for kind in CustomerKind
-                    for external_id in mirror.orders_to_recheck(session, self._portal_id, source, kind)
-                ]
-            self._read_orders(source, list(dict.fromkeys([*ids, *rechecked])), lines=lines)
-            with self._database.session() as session:
-                handed_on |= mirror.customers_of_orders(session, self._portal_id, source, rechecked)
-        with self._database.session() as session:
+                mirror.store_customers(session, self._portal_id, kind, found.records)
+                mirror.mark_customers_gone(session, self._portal_id, kind, found.gone)
+        return any_card
+
+    def _to_recheck(self, session: Session, portal: Portal) -> dict[OrderSource, list[str]]:
+        """By source, the orders of cards that vanished: somebody else has them now, or nobody."""
+        return {
+            source: [
+                external_id
+                for kind in CustomerKind
+                for external_id in mirror.orders_to_recheck(session, self._portal_id, source, kind)
+            ]
+            for source in _SOURCES.values()
+            if source.value in mirror.order_sources(portal)
+        }
+
+    def _read_orders(
+        self, portal: Portal, batch: Sequence[Waiting], rechecked: Mapping[OrderSource, Sequence[str]]
+    ) -> dict[OrderSource, Found[Order]]:
+        """The orders among the records, and those to look at again, by source."""
+        lines = self._adapter.capabilities.order_lines and bool(portal.settings.get("order_lines", True))
+        found = {}
+        for resource, source in _SOURCES.items():
+            if source.value in mirror.order_sources(portal):
+                ids = [one.external_id for one in batch if one.resource is resource]
+                wanted = list(dict.fromkeys([*ids, *rechecked.get(source, ())]))
+                if wanted:
+                    found[source] = self._orders(source, wanted, lines=lines)
+        return found
+
+    def _store_orders(
+        self,
+        session: Session,
+        found: Mapping[OrderSource, Found[Order]],
+        rechecked: Mapping[OrderSource, Sequence[str]],
+    ) -> set[int]:
+        """Store what was read; returns the customers who have the orders of vanished cards now."""
+        portal = session.get_one(Portal, self._portal_id)
+        handed_on: set[int] = set()
+        for source, read in found.items():
+            mirror.store_orders(session, portal, source, read.records)
+            mirror.mark_orders_gone(session, self._portal_id, source, read.gone)
+            again = rechecked.get(source, ())
+            handed_on |= mirror.customers_of_orders(session, self._portal_id, source, again)
+        if rechecked:
             for kind in CustomerKind:
                 mirror.recheck_done(session, self._portal_id, kind)
-            mirror.untie(session, session.get_one(Portal, self._portal_id))
+        mirror.untie(session, portal)
         return handed_on
-
-    def _read_cards(self, kind: CustomerKind, ids: Sequence[str], fields: FieldMap | None) -> None:
-        found = self._adapter.customers_by_id(kind, ids, fields=fields)
-        with self._database.session() as session:
-            mirror.store_customers(session, self._portal_id, kind, found.records)
-            mirror.mark_customers_gone(session, self._portal_id, kind, found.gone)
-
-    def _read_orders(self, source: OrderSource, ids: Sequence[str], *, lines: bool) -> None:
-        if not ids:
-            return
-        found = self._orders(source, ids, lines=lines)
-        with self._database.session() as session:
-            portal = session.get_one(Portal, self._portal_id)
-            mirror.store_orders(session, portal, source, found.records)
-            mirror.mark_orders_gone(session, self._portal_id, source, found.gone)
 
     def _orders(self, source: OrderSource, ids: Sequence[str], *, lines: bool) -> Found[Order]:
         """Orders with their lines; without, where the token may not read lines: scores do not need them."""
@@ -230,7 +255,9 @@ class _Drain:
         now = datetime.now(UTC)
         moment = scoring_run.as_of_moment(portal.time_zone, None, now)
         run_id = steps.new_run_id(now)
-        run = scores.start_run(session, self._portal_id, run_id, "event", moment.day, now, beside=touched)
+        run = scores.start_run(
+            session, self._portal_id, run_id, "event", moment.day, now, beside=touched, method=version.label
+        )
         staging = scoring_run.score_customers(session, portal, run, moment, version, touched)
         hints = hints_for(staging.versions, portal.language)
         planned = changes.make_plan(session, self._portal_id, run.run_id, hints, now, only=touched)

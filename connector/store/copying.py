@@ -38,9 +38,9 @@ def copy_into_temp(
 
 def emptied(session: Session, table: str, columns: Sequence[tuple[str, str]]) -> None:
     """Make a temporary table, or take out what an earlier use in the same transaction left there."""
-    session.execute(text("SET LOCAL client_min_messages = warning"))
     body = ", ".join(f"{name} {kind}" for name, kind in columns)
-    session.execute(text(f"CREATE TEMP TABLE IF NOT EXISTS {table} ({body}) ON COMMIT DELETE ROWS"))
+    create = f"CREATE TEMP TABLE IF NOT EXISTS {table} ({body}) ON COMMIT DELETE ROWS"
+    raw(session).execute(f"SET LOCAL client_min_messages = warning; {create}".encode(), prepare=False)
     filled: set[str] = session.info.setdefault("filled", set())
     if table in filled:
         session.execute(text(f"TRUNCATE {table}"))

@@ -7,7 +7,7 @@ time zone or a rate changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -195,7 +195,8 @@ def store_orders(session: Session, portal: Portal, source: OrderSource, orders: 
         return Stored(0, 0)
     copy_into_temp(session, "incoming_orders", _ORDER_COLUMNS, map(_order_row, latest.values()))
     keys = {"portal": portal.portal_id, "source": source.value}
-    _mention_customers(session, portal.portal_id)
+    named = {kind for kind in CustomerKind if any(getattr(order, f"{kind.value}_id") for order in latest.values())}
+    _mention_customers(session, portal.portal_id, named)
     changed = _rows(session, _upsert_orders_sql(portal), keys)
     with_lines = [order for order in latest.values() if order.lines is not None]
     if with_lines:
@@ -326,6 +327,12 @@ def customers_of_orders(session: Session, portal_id: int, source: OrderSource, i
     return {customer for customer in found if customer is not None}
 
 
+def has_vanished(session: Session, portal_id: int) -> bool:
+    """Whether a card of any kind vanished since the last `recheck_done`."""
+    vanished = select(CustomerRow.number).where(CustomerRow.portal_id == portal_id, CustomerRow.recheck)
+    return session.scalar(vanished.limit(1)) is not None
+
+
 def recheck_done(session: Session, portal_id: int, kind: CustomerKind) -> None:
     """The orders of all vanished cards of a kind have been read again."""
     session.execute(
@@ -340,7 +347,7 @@ def derive_all(session: Session, portal: Portal) -> int:
 
     What came of it is noted in the audit trail, so that moves which follow can be explained.
     """
-    _mention_customers(session, portal.portal_id, table="orders")
+    _mention_customers(session, portal.portal_id, tuple(CustomerKind), table="orders")
     changed = _derive(session, portal, "true") + untie(session, portal)
     if changed:
         note(session, portal.portal_id, SYSTEM, "orders.derived", {"orders": changed})
@@ -462,10 +469,12 @@ def _store_lines(session: Session, portal_id: int, source: OrderSource, orders: 
     )
 
 
-def _mention_customers(session: Session, portal_id: int, table: str = "incoming_orders") -> None:
-    """Give numbers to cards that orders name and we have not read yet."""
+def _mention_customers(
+    session: Session, portal_id: int, kinds: Collection[CustomerKind], table: str = "incoming_orders"
+) -> None:
+    """Give numbers to cards of these kinds that orders name and we have not read yet."""
     here = "" if table == "incoming_orders" else "i.portal_id = :portal AND"
-    for kind in CustomerKind:
+    for kind in sorted(kinds):
         column = f"{kind.value}_id"
         _insert_numbered(
             session,

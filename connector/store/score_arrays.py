@@ -97,7 +97,8 @@ def store_scores(
     time has not moved.
     """
     versions = found.versions or (method,)
-    changed, news, gone = _compare(found, _held(session, portal_id, versions, found, only))
+    differences = _compare(found, _held(session, portal_id, versions, found, only))
+    changed, news, gone = differences.changed, differences.news, differences.gone
     keys: dict[str, Any] = {"portal": portal_id, "run": run.run_id, "now": run.started_at, "as_of": run.as_of}
     keys |= {"method": method, "day": (run.as_of - _EPOCH).days}
     moved = 0
@@ -105,8 +106,10 @@ def store_scores(
         sums = np.zeros(len(found), np.int64) if found.orders_sum is None else found.orders_sum
         copy_arrays_into_temp(session, "incoming_scores", _INCOMING_COLUMNS, [*found.columns(), news, sums], changed)
         keys |= {"versions": list(versions), "codes": list(found.codes), "segments": list(found.segments)}
-        moved = store_moves(session, _INCOMING, keys)
-        _rows(session, _UPSELL_TURNED, keys)
+        if differences.moved:
+            moved = store_moves(session, _INCOMING, keys)
+        if differences.upsold:
+            _rows(session, _UPSELL_TURNED, keys)
         if news.any():
             _rows(session, _HISTORY, keys)
         _rows(session, _UPSERT_SCORES, keys)
@@ -146,15 +149,31 @@ def _held(
         "segments": list(found.segments),
         "only": [] if only is None else list(only),
     }
-    numbers = session.scalar(select(func.max(ScoreRow.customer) + 1).where(ScoreRow.portal_id == portal_id)) or 0
-    size = CUSTOMERS_AT_ONCE if only is None else max(numbers, 1)
+    if only is None:
+        last = session.scalar(select(func.max(ScoreRow.customer)).where(ScoreRow.portal_id == portal_id))
+        numbers, size = 0 if last is None else last + 1, CUSTOMERS_AT_ONCE
+    else:
+        numbers = size = max(only, default=0) + 1
     yield from read_blocks(session, query, params, _HELD_COLUMNS, numbers=numbers, block=size)
 
 
-def _compare(
-    found: ScoreArrays, held: Iterable[NDArray[Any]]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
-    """Places in `found` that are new or differ, which of `found` are news of the history, and who is held in vain."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Differences:
+    """Places in `found` that are new or differ, which of `found` are news of the history, and who is held in vain.
+
+    `moved` and `upsold`: whether anybody who is known has another segment, or is ready for more and was not.
+    """
+
+    changed: NDArray[np.int64]
+    news: NDArray[np.bool_]
+    gone: NDArray[np.int64]
+    moved: bool
+    upsold: bool
+
+
+def _compare(found: ScoreArrays, held: Iterable[NDArray[Any]]) -> _Differences:
+    """Compare what was found with what is held."""
+    moved = upsold = False
     same, known_story = np.zeros(len(found), np.bool_), np.zeros(len(found), np.bool_)
     gone = [np.empty(0, np.int64)]
     columns = found.columns()
@@ -173,7 +192,9 @@ def _compare(
             if name in _OF_HISTORY:
                 story &= alike
         same[at], known_story[at] = equal, story
-    return np.flatnonzero(~same), ~known_story, np.concatenate(gone)
+        moved |= bool((rows["segment"] != found.segment[at]).any())
+        upsold |= bool((found.upsell[at].astype(np.bool_) & (rows["upsell"] == 0)).any())
+    return _Differences(np.flatnonzero(~same), ~known_story, np.concatenate(gone), moved, upsold)
 
 
 def _rows(session: Session, sql: str, keys: dict[str, Any]) -> int:

@@ -63,8 +63,8 @@ def read_orders(
         f" AND day <= %(day)s AND at <= %(moment)s{these}{which} ORDER BY customer, day"
     )
     params = {"portal": portal_id, "day": last_day, "moment": not_after, "only": _listed(only), **wanted}
-    numbers = _numbers(session, portal_id)
-    size = block if only is None else max(numbers, 1)
+    numbers = _numbers(session, portal_id) if only is None else max(only, default=0) + 1
+    size = block if only is None else numbers
     for records in read_blocks(session, query, params, _ORDER_COLUMNS, numbers=numbers, block=size):
         yield _order_rows(records)
 
@@ -200,8 +200,9 @@ def start_run(
     now: datetime,
     *,
     beside: Sequence[int] | None = None,
+    method: str | None = None,
 ) -> RunRow:
-    """A new run; also settles what a killed run left behind.
+    """A new run; also settles what a killed run left behind. `method` is its version, where it is known already.
 
     Planned changes whose values the cards now hold were written before the kill; the others are superseded.
     `beside` has the customers of a small run that leaves an `open` one, done in chunks, alone: of that one's plan
@@ -216,7 +217,9 @@ def start_run(
         ),
         keys,
     )
-    run = RunRow(portal_id=portal_id, run_id=run_id, kind=kind, as_of=as_of, state="running", started_at=now)
+    run = RunRow(
+        portal_id=portal_id, run_id=run_id, kind=kind, as_of=as_of, method=method, state="running", started_at=now
+    )
     session.add(run)
     session.flush()
     return run

@@ -23,7 +23,7 @@ from connector.api.v1 import mount, problems
 from connector.config import Config, from_environment
 from connector.errors import ConnectorError, DatabaseAway
 from connector.store.database import Database, open_database
-from connector.web import analysis_pages, delivery_pages, methods, plotly_script, view
+from connector.web import analysis_pages, delivery_pages, methods, plotly_script, view, work_pages
 from connector.web.pages import Sources, register
 from connector.wiring import utc_now
 from webhooks import blueprint
@@ -96,6 +96,7 @@ def create_app(
     view.add_language(app)
     register(app, Sources(database, clock))
     delivery_pages.register(app)
+    work_pages.register(app)
     analysis_pages.register(app)
     plotly_script.register(app)
     service = ServiceWhenNeeded(config, database, clock)

@@ -18,7 +18,7 @@ COMPOSED = (
     "crm.", "kind.", "state.", "state_text.", "count.", "empty.", "error.", "segments.", "customers.order_", "runs.",
     "tasks.", "delivery_part.", "delivery_cause.", "delivery_by.", "backtest.",
     "customer.axis_", "customer.order_", "quality.about_", "methods.",
-    "whatif.", "progress.",
+    "whatif.", "progress.", "work.by_", "work_state.", "work_class.",
 )  # fmt: skip
 
 

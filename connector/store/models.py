@@ -319,7 +319,10 @@ class ScoreRow(Base):
     """
 
     __tablename__ = "scores"
-    __table_args__ = (Index("ix_scores_segment", "portal_id", "segment", "customer"),)
+    __table_args__ = (
+        Index("ix_scores_segment", "portal_id", "segment", "customer"),
+        {"postgresql_with": {"fillfactor": 60}},  # R changes daily: rows stay in their pages, indexes untouched
+    )
 
     portal_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     customer: Mapped[int] = mapped_column(Integer, primary_key=True)

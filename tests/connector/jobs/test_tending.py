@@ -8,8 +8,10 @@ import pytest
 from sqlalchemy import text
 
 from adapters.errors import Interrupted, ScopeMissing
-from connector.jobs import tending
-from tests.connector.factories import connected, execute, rows
+from connector.errors import WrongUse
+from connector.jobs import settings, tending
+from connector.store import occasions, privacy
+from tests.connector.factories import CONTACT, connected, execute, rows
 from tests.connector.jobs.tended import MONDAY, Stage, staffed
 
 
@@ -163,3 +165,99 @@ def test_nothing_due_costs_no_request(stage):
     assert stage.crm.calls.total() == before
     with stage.database.session() as session:
         assert session.scalar(text("SELECT min(look_at) FROM occasions WHERE ended_at IS NULL")) > MONDAY
+
+
+def closed_without_a_contact(stage):
+    """The first task was closed on Monday, and on Thursday the next step would have been due."""
+    stage.tend(MONDAY)
+    stage.crm.close_task(stage.task_id(), at=MONDAY + timedelta(minutes=30))
+    stage.read(MONDAY + timedelta(minutes=31))
+
+
+def test_without_sequences_the_first_task_is_the_only_one(stage):
+    stage.set(sequences=False)
+    closed_without_a_contact(stage)
+    stage.tend(MONDAY + timedelta(days=3))
+    assert (stage.row("stop"), stage.row("result")) == ("exhausted", "not_reached")
+    assert stage.none_twice().count("came_back") == 1
+
+
+def test_steps_beyond_a_managers_day_wait_for_the_next_one(stage):
+    stage.set(steps_a_day=0)
+    closed_without_a_contact(stage)
+    stage.tend(MONDAY + timedelta(days=3))
+    assert stage.none_twice().count("came_back") == 1
+    assert stage.row("look_at") > MONDAY + timedelta(days=3)
+    stage.set(steps_a_day=1)
+    stage.tend(MONDAY + timedelta(days=4))
+    assert stage.none_twice().count("came_back") == 2
+
+
+def test_in_a_quiet_month_a_customers_silence_is_told_to_nobody(stage):
+    execute(stage.database, "UPDATE occasions SET rule = 'left_loyal', work_class = 'at_risk' WHERE ended_at IS NULL")
+    stage.set(quiet_months=[3])
+    for minute in (0, 50, 70):
+        stage.tend(MONDAY + timedelta(minutes=minute))
+    assert rows(stage.database, "SELECT count(*) FROM sla_notices") == [0]
+    stage.set(quiet_months=[4])
+    execute(stage.database, "UPDATE occasions SET look_at = started_at WHERE ended_at IS NULL")
+    stage.tend(MONDAY + timedelta(minutes=71))
+    assert rows(stage.database, "SELECT tier FROM sla_notices") == ["breach"]
+
+
+def test_a_day_has_no_more_notices_for_a_person_than_the_portal_allows(stage):
+    stage.set(notices={"a_day": 0})
+    for minute in (0, 50, 70):
+        stage.tend(MONDAY + timedelta(minutes=minute))
+    assert rows(stage.database, "SELECT count(*) FROM sla_notices") == [0]
+
+
+def test_a_newer_occasion_ends_the_older_one_and_closes_its_task(stage):
+    stage.tend(MONDAY)
+    task_id = stage.task_id()
+    execute(
+        stage.database,
+        "INSERT INTO occasion_events (portal_id, occasion, number, customer, at, kind, source, body)"
+        " SELECT portal_id, key, 9, customer, :at, 'stopped', 'superseded:x', '{\"reason\": \"superseded\"}'"
+        " FROM occasions WHERE key = :key",
+        at=MONDAY + timedelta(minutes=5),
+        key=stage.key,
+    )
+    execute(stage.database, "UPDATE occasions SET look_at = :at WHERE key = :key", at=MONDAY, key=stage.key)
+    stage.tend(MONDAY + timedelta(minutes=6))
+    assert stage.row("stop") == "superseded"
+    assert stage.crm.task_states[task_id].is_done
+    assert stage.log() == ["started", "raised", "stopped"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        'clocks={"lunch": 1}', 'notices={"a_day": -1}', "digest_hour=25", "expire_days=0", "steps_a_day=-1",
+        "sequences=perhaps", "sla_notes=1", "quiet_months=[13]",
+    ],
+)  # fmt: skip
+def test_a_setting_that_makes_no_sense_is_refused_and_nothing_is_kept(stage, wrong):
+    before = settings.show(stage.service, "p")
+    with pytest.raises(WrongUse):
+        settings.change(stage.service, "p", [wrong])
+    assert settings.show(stage.service, "p") == before
+
+
+def test_a_person_who_is_forgotten_leaves_no_log(stage):
+    stage.tend(MONDAY)
+    with stage.database.session() as session:
+        assert privacy.erase_customer(session, stage.portal_id, CONTACT, "1")
+    for table in ("occasions", "occasion_events", "sla_notices", "task_changes"):
+        number = "SELECT number FROM customers WHERE external_id LIKE 'erased:%'"
+        assert rows(stage.database, f"SELECT count(*) FROM {table} WHERE customer IN ({number})") == [0]
+
+
+def test_what_ended_long_ago_is_forgotten_with_its_log(stage):
+    stage.tend(MONDAY)
+    with stage.database.session() as session:
+        assert occasions.forget_ended(session, stage.portal_id, MONDAY - timedelta(days=1)) > 0
+    assert rows(stage.database, "SELECT count(*) FROM occasions WHERE ended_at IS NOT NULL") == [0]
+    orphans = "SELECT count(*) FROM occasion_events WHERE occasion NOT IN (SELECT key FROM occasions)"
+    assert rows(stage.database, orphans) == [0]
+    assert stage.log() == ["started", "raised"]

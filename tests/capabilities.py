@@ -40,6 +40,10 @@ _CARDS = "tests/connector/store/test_mirror_customers.py"
 _DELIVERING = "tests/connector/jobs/test_delivering.py"
 _RUN_ALARMS = "tests/connector/jobs/test_run_alarms.py"
 _TELLING = "tests/connector/jobs/test_telling.py"
+_CLOCK = "tests/connector/sla/test_clock.py"
+_TENDING = "tests/connector/jobs/test_tending.py"
+_QUEUEING = "tests/connector/jobs/test_queueing.py"
+_DEADLINES = "tests/acceptance/test_deadlines.py"
 _FOLLOWUPS = "tests/connector/sla/test_followups.py"
 _CALENDARS = "tests/connector/sla/test_calendars.py"
 _WORKTIME = "tests/connector/sla/test_worktime.py"
@@ -96,9 +100,8 @@ CAPABILITIES: tuple[Capability, ...] = (
     ),
     Capability(
         "RS-14",
-        "SLA by segment",
-        ("tests/connector/sla/test_policy.py", "tests/connector/sla/test_playbook.py"),
-        "what comes after the first contact: need qualified, demo appointed",
+        "SLA by segment, with clocks for what comes after the first contact: need known, showing appointed",
+        ("tests/connector/sla/test_policy.py", _CLOCK, _TENDING),
     ),
     Capability(
         "RS-23",
@@ -198,7 +201,30 @@ CAPABILITIES: tuple[Capability, ...] = (
         ("tests/scoring/test_repair.py", _REPAIRS),
     ),
     Capability("N-11", "one method, three CRMs, the same segments", (_LOOP, _METHODS)),
-    Capability("N-13", "a budget of notifications", (_FOLLOWUPS,), "measuring what was acted on"),
+    Capability("N-12", "SLA clocks from a log of events, computed on read", (_CLOCK, _TENDING, _DEADLINES)),
+    Capability(
+        "N-13",
+        "a budget of notifications; a rule nobody acts on falls silent and says so",
+        (_FOLLOWUPS, _TENDING, _QUEUEING),
+    ),
+    Capability(
+        "N-14",
+        "the list of what to do first, by deadline, class, value and risk",
+        ("tests/connector/sla/test_queue.py", _QUEUEING),
+        "margins, which no CRM tells",
+    ),
+    Capability(
+        "N-15",
+        "a report card of every rule",
+        ("tests/connector/sla/test_figures.py", _QUEUEING),
+        "customers left alone for comparison",
+    ),
+    Capability(
+        "N-16",
+        "no news of silence off-season",
+        (_TENDING,),
+        "the season out of the portal's own orders; months are named in a setting",
+    ),
     Capability(
         "N-17",
         "others who write our fields or use up the account's quota are told",
@@ -222,6 +248,7 @@ CAPABILITIES: tuple[Capability, ...] = (
     Capability("S-05", "holidays, moved working days, shortened days", (_CALENDARS,)),
     Capability("S-06", "several intervals in a day", (_CALENDARS, _WORKTIME)),
     Capability("S-20", "a daily cap for each person", (_FOLLOWUPS,), "rotation, weights, absence"),
+    Capability("S-21", "never twice with the CRM's own reminder", ("tests/connector/sla/test_escalation.py", _TENDING)),
     Capability("S-23", "interval arithmetic instead of counting seconds", (_WORKTIME,)),
     Capability("U-01", "which cards and fields will change", (_LOOP,), "more than the first twenty cards"),
     Capability("U-04", "a customer without a score keeps what stands on the card", (_LOOP,)),

@@ -135,6 +135,7 @@ class Killer:
         if self._life.kept().state != "paused":
             return False
         self.lost_grants += 1
+        until(self._life.answers, MINUTE)
         assert self._life.install().status == 200
         return True
 

@@ -20,4 +20,4 @@ EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
   CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/readyz', timeout=4)"]
-CMD ["sh", "-c", "exec gunicorn 'connector.app:create_app()' --bind 0.0.0.0:$PORT --worker-class connector.overload.Worker --workers ${WEB_CONCURRENCY:-2} --threads 8 --timeout 30 --graceful-timeout 10"]
+CMD ["sh", "-c", "exec gunicorn 'connector.app:create_app()' --bind 0.0.0.0:$PORT --worker-class connector.overload.Worker --workers ${WEB_CONCURRENCY:-2} --threads 4 --timeout 30 --graceful-timeout 10"]

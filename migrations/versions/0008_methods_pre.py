@@ -1,4 +1,4 @@
-"""A method version's way from draft to retired, releases of it, scores beside the live ones, and the scores' history."""
+"""A method version's way from draft to retired, its releases, scores beside the live ones, and the scores' history."""
 
 from __future__ import annotations
 
@@ -77,7 +77,8 @@ def upgrade() -> None:
     op.add_column("scores", sa.Column("held_segment", sa.Text(), nullable=True))
     op.execute("UPDATE scores SET segment_on = changed_at::date - DATE '1970-01-01'")
     op.execute(
-        "INSERT INTO score_history (portal_id, customer, day, last_day, f, m, code, segment, method, churn_risk, upsell)"
+        "INSERT INTO score_history"
+        " (portal_id, customer, day, last_day, f, m, code, segment, method, churn_risk, upsell)"
         " SELECT portal_id, customer, segment_on, last_day, f, m, code, segment, method, churn_risk, upsell FROM scores"
     )
 

@@ -7,6 +7,7 @@ What vanished: the lists of archived records, and a count by the search index fo
 from __future__ import annotations
 
 import contextlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -245,12 +246,11 @@ class HubSpot:
         Archived records are listed (for 90 days). Erased and merged ones are in no list: where the search index
         counts fewer records than we hold, the gap is narrowed down and the ids in it are read.
         """
-        held = set(known)
-        if not held:
+        if not known:
             return Drift()
         archived = {schemas.record_id(payload, kind) for payload in self._client.list_all(kind, archived=True)}
-        gone = {one for one in archived if one.isdecimal() and int(one) in held}
-        left = [one for one in known if str(one) not in gone]
+        gone = {one for one in archived if one.isdecimal() and _holds(known, int(one))}
+        left = [one for one in known if str(one) not in gone] if gone else known
         # A search that cannot be asked by id tells nothing; the archive has told what it can.
         with contextlib.suppress(InvalidValue):
             gone |= self._missing(kind, left)
@@ -346,6 +346,11 @@ def _object_of(source: OrderSource) -> str:
 
 def _order_properties(kind: str) -> tuple[str, ...]:
     return schemas.DEAL_PROPERTIES if kind == DEALS else schemas.ORDER_PROPERTIES
+
+
+def _holds(ascending: Sequence[int], number: int) -> bool:
+    at = bisect_left(ascending, number)
+    return at < len(ascending) and ascending[at] == number
 
 
 def _ends(kind: str, *, lines: bool) -> list[str]:

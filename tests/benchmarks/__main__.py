@@ -13,6 +13,7 @@ import time
 
 from tests.benchmarks import (
     bench_analysis,
+    bench_backfill,
     bench_crm,
     bench_latency,
     bench_own_work,
@@ -25,6 +26,7 @@ TITLES = {
     "scoring": "Scoring from memory: goal 1.3 × the best plain numpy of the same run",
     "analysis": "Explanation, quality and backtest from memory, beside scoring",
     "store": "Loading and scoring from PostgreSQL: goals 10 × COPY of ready bytes, 6 × the scan",
+    "backfill": "A first pull: goal memory that does not depend on the portal's size",
     "webhooks": "Webhooks put down: goal 55 % of a Flask endpoint that only reads; twice that within vendors' limits",
     "latency": "One order from the CRM to the card, over HTTP with real processes",
     "own-work": "One order in a large portal: the same as in a small one; goal 3 × a one-row commit",
@@ -33,6 +35,7 @@ TITLES = {
 BENCHES = {
     "analysis": bench_analysis.main,
     "store": bench_store.main,
+    "backfill": bench_backfill.main,
     "webhooks": bench_webhooks.main,
     "latency": bench_latency.main,
     "own-work": bench_own_work.main,

@@ -201,11 +201,11 @@ def test_a_card_that_was_gone_comes_back_when_it_is_seen_again(database):
         assert mirror.mark_customers_gone(session, portal.portal_id, CONTACT, ["1", "77"]) == 1
         assert mirror.mark_customers_gone(session, portal.portal_id, CONTACT, ["1"]) == 0
         assert mirror.count_customers(session, portal.portal_id) == 0
-        assert mirror.known_customers(session, portal.portal_id, CONTACT) == []
+        assert list(mirror.known_customers(session, portal.portal_id, CONTACT)) == []
     put_customers(database, portal, contact("1", updated_at=NEW))
     with database.session() as session:
         assert mirror.count_customers(session, portal.portal_id) == 1
-        assert mirror.known_customers(session, portal.portal_id, CONTACT) == [1]
+        assert list(mirror.known_customers(session, portal.portal_id, CONTACT)) == [1]
 
 
 def test_more_cards_can_vanish_at_once_than_a_statement_has_parameters(database):
@@ -220,7 +220,7 @@ def test_the_ids_we_know_are_ascending_numbers_without_cards_only_named(database
     put_customers(database, portal, contact("10"), contact("9"), contact("100"))
     put_orders(database, portal, order("1", contact_id="50"))
     with database.session() as session:
-        assert mirror.known_customers(session, portal.portal_id, CONTACT) == [9, 10, 100]
+        assert list(mirror.known_customers(session, portal.portal_id, CONTACT)) == [9, 10, 100]
         assert mirror.count_customers(session, portal.portal_id) == 3
 
 

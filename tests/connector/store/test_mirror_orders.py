@@ -104,7 +104,7 @@ def test_a_deleted_order_leaves_the_history_and_returns_when_seen_again(database
     with database.session() as session:
         assert mirror.mark_orders_gone(session, portal.portal_id, DEALS, ["a"]) == 1
         assert mirror.count_orders(session, portal.portal_id) == 1
-        assert mirror.known_orders(session, portal.portal_id, DEALS) == []
+        assert list(mirror.known_orders(session, portal.portal_id, DEALS)) == []
     assert rows(database, OWNERS) == [("a", None), ("b", "contact:1")]
     assert again(database, portal) == 0
     put_orders(database, portal, order("a"))

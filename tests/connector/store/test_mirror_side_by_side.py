@@ -26,4 +26,4 @@ def test_a_card_that_an_order_mentions_while_it_is_stored_counts_as_read(databas
 
 def mirror_of(database, portal):
     with database.session() as session:
-        return mirror.known_customers(session, portal.portal_id, CONTACT)
+        return list(mirror.known_customers(session, portal.portal_id, CONTACT))

@@ -29,8 +29,8 @@ from tests.connector.api.bench import FORM, ask
 
 pytestmark = pytest.mark.slow
 
-EVENTS = int(os.environ.get("RFM_EVENTS", "1500"))
-KILLS = int(os.environ.get("RFM_KILLS", "6"))
+EVENTS = int(os.environ.get("RFM_EVENTS", "800"))
+KILLS = int(os.environ.get("RFM_KILLS", "4"))
 SENDERS = 6
 WORKERS = ("worker-0", "worker-1")
 VICTIMS = (["web"], *([one] for one in WORKERS), [*WORKERS], ["web", *WORKERS])

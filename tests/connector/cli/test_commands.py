@@ -9,6 +9,7 @@ import pytest
 
 from adapters.errors import Interrupted, TokenExpired
 from adapters.records import CustomerRef
+from connector.cli.main import COMMANDS, function_of
 from tests.connector.factories import CONTACT, TOKEN, dump, execute, plug, rows, stock
 from tests.fakes.memory import MemoryCRM
 
@@ -412,3 +413,8 @@ def test_as_of_today_is_no_future(connected):
     said = connected("score", "p", "--as-of", today, "--json")
     assert (said.status, said.json["as_of"]) == (0, today)
     assert json.loads(said.out)["scored"] == 8
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_where_it_is_said_to_be(name):
+    assert callable(function_of(name))

@@ -16,6 +16,9 @@ import pytest
 from connector.store.database import Database
 from connector.store.embedded import server_in
 
+# suites that several test modules share: their assertions shall speak as those of a test module do
+pytest.register_assert_rewrite("tests.contract.suite", "tests.contract.work")
+
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:

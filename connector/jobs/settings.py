@@ -75,9 +75,7 @@ def _one_of(*allowed: str) -> Callable[[Any], bool]:
 _CHECKS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "customer": (_one_of("company_or_contact", "company", "contact"), "company_or_contact, company or contact"),
     "order_sources": (
-        lambda value: (
-            isinstance(value, list) and value != [] and set(value) <= {source.value for source in OrderSource}
-        ),
+        lambda value: isinstance(value, list) and value != [] and all(one in [*OrderSource] for one in value),
         'a list such as ["deals"] of deals, orders, import',
     ),
     "zero_amount": (_one_of("refund", "absent"), "refund or absent"),

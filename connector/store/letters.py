@@ -44,7 +44,7 @@ def settle(session: Session, portal_id: int, run_id: str, now: datetime, *, some
 
 def settle_rest(session: Session, portal_id: int, run_id: str) -> int:
     """Drop letters that a run over all cards had no reason to try: their cards are right by now, or are gone."""
-    found = session.execute(delete(LetterRow).where(LetterRow.portal_id == portal_id, LetterRow.run_id < run_id))
+    found = session.execute(delete(LetterRow).where(LetterRow.portal_id == portal_id, LetterRow.run_id != run_id))
     return int(found.rowcount)  # type: ignore[attr-defined]
 
 

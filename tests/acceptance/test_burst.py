@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -83,12 +83,15 @@ class Burst:
         self.answers: Counter[int] = Counter()
         self.accepted = 0
 
-    def send(self, count: int) -> None:
+    def send(self, count: int, due: Callable[[], float]) -> None:
+        """`due` is the share of the events that may be out by now: kills shall fall among them, not after."""
         with ThreadPoolExecutor(SENDERS) as senders:
-            for done in [senders.submit(self._one) for _ in range(count)]:
+            for done in [senders.submit(self._one, number / count, due) for number in range(count)]:
                 done.result()
 
-    def _one(self) -> None:
+    def _one(self, place: float, due: Callable[[], float]) -> None:
+        while place > due():
+            self._pause.wait(0.05)
         form = f"leads[update][0][id]={self._sales.change()}&account[id]={self._account}".encode()
         while (status := self._post(form)) != 200:
             self.answers[status] += 1
@@ -110,8 +113,12 @@ class Killer:
         self._life = life
         self._dice = Random(23)
         self._pause = threading.Event()
-        self.left = kills
+        self.left = self.kills = kills
         self.lost_grants = 0
+
+    def share(self) -> float:
+        """Of the kills, those that are done or next."""
+        return (self.kills - self.left + 1) / self.kills
 
     def work(self) -> None:
         """Until no kill is left."""
@@ -160,7 +167,7 @@ def test_every_event_accepted_while_processes_are_killed_is_on_the_cards_and_not
     killing = threading.Thread(target=killer.work)
     killing.start()
     try:
-        burst.send(EVENTS)
+        burst.send(EVENTS, killer.share)
     finally:
         killing.join()
     assert burst.accepted == EVENTS

@@ -26,7 +26,7 @@ from connector.store.database import open_database
 
 _LOOPBACK, _EVERYWHERE = "127.0.0.1", "0.0.0.0"  # noqa: S104 - only with PUBLIC_URL
 _HERE = (None, "localhost", "127.0.0.1", "::1")
-_PROCESSES, _THREADS = 2, 4
+_THREADS = 4
 """Few threads, as they take turns in a process: eight answer no more than four, and a burst waits longer."""
 _BACKLOG = 256
 _GRACE_S = 10
@@ -94,7 +94,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def load_config(self) -> None:
         settings: dict[str, Any] = {
             "bind": [f"fd://{self._listener}"],
-            "workers": _PROCESSES,
+            "workers": 1,
             "worker_class": Worker,
             "threads": _THREADS,
             "graceful_timeout": _GRACE_S,

@@ -47,18 +47,30 @@ def sandbox_portals(app_url: str | None = None, first_port: int = FIRST_PORT) ->
     when it does not start.
     """
     port = first_port if all(_is_free(first_port + place) for place in range(len(CRM))) else 0
-    # a session of its own: Ctrl-C is for us, and we stop the child when our work with it is over
-    child = subprocess.Popen(  # noqa: S603 - our own module
+    child = _started(port, app_url)
+    try:
+        try:
+            offers = _offers(child)
+        except Interruption:
+            if port == 0:
+                raise
+            _stop(child)  # somebody took one of the ports a moment before
+            child = _started(0, app_url)
+            offers = _offers(child)
+        yield offers
+    finally:
+        _stop(child)
+
+
+def _started(port: int, app_url: str | None) -> subprocess.Popen[str]:
+    """The portals in a session of their own: Ctrl-C is for us, and we stop them when our work with them is over."""
+    return subprocess.Popen(  # noqa: S603 - our own module
         [sys.executable, "-m", "sandbox", "--port", str(port), "--until-eof", *(["--app", app_url] if app_url else [])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
-    try:
-        yield _offers(child)
-    finally:
-        _stop(child)
 
 
 def answers(host: str) -> bool:

@@ -26,7 +26,7 @@ from connector.jobs import loop, steps
 from connector.scores import run as scoring_run
 from connector.scores.staging import hints_for
 from connector.sla import raising
-from connector.store import changes, inbox, mirror, privacy, scores
+from connector.store import changes, inbox, mirror, mirrored, privacy, scores
 from connector.store.database import Database
 from connector.store.inbox import Waiting
 from connector.store.models import Portal, RunRow
@@ -146,7 +146,7 @@ class _Drain:
             portal = session.get_one(Portal, self._portal_id)
             left_behind = changes.customers_planned(session, self._portal_id)
             before = self._customers_of(session, batch)
-            vanished = mirror.has_vanished(session, self._portal_id)
+            vanished = mirrored.has_vanished(session, self._portal_id)
         fields = FieldMap.from_json(portal.fields) if portal.fields else None
         if self._read_cards(batch, fields) or vanished:
             with self._database.session() as session:
@@ -182,7 +182,7 @@ class _Drain:
             source: [
                 external_id
                 for kind in CustomerKind
-                for external_id in mirror.orders_to_recheck(session, self._portal_id, source, kind)
+                for external_id in mirrored.orders_to_recheck(session, self._portal_id, source, kind)
             ]
             for source in _SOURCES.values()
             if source.value in mirror.order_sources(portal)
@@ -215,7 +215,7 @@ class _Drain:
             mirror.store_orders(session, portal, source, read.records)
             mirror.mark_orders_gone(session, self._portal_id, source, read.gone)
             again = rechecked.get(source, ())
-            handed_on |= mirror.customers_of_orders(session, self._portal_id, source, again)
+            handed_on |= mirrored.customers_of_orders(session, self._portal_id, source, again)
         if rechecked:
             for kind in CustomerKind:
                 mirror.recheck_done(session, self._portal_id, kind)
@@ -236,10 +236,10 @@ class _Drain:
         found: set[int] = set()
         for resource, kind in _KINDS.items():
             ids = [one.external_id for one in batch if one.resource is resource]
-            found |= mirror.numbers_of(session, self._portal_id, kind, ids)
+            found |= mirrored.numbers_of(session, self._portal_id, kind, ids)
         for resource, source in _SOURCES.items():
             ids = [one.external_id for one in batch if one.resource is resource]
-            found |= mirror.customers_of_orders(session, self._portal_id, source, ids)
+            found |= mirrored.customers_of_orders(session, self._portal_id, source, ids)
         return found
 
     def _decide(self, session: Session, batch: Sequence[Waiting], touched: Sequence[int]) -> str | None:

@@ -29,7 +29,7 @@ from connector.jobs.steps import (
     with_options,
 )
 from connector.scores import run as scoring_run
-from connector.store import changes, mirror, portals, scores
+from connector.store import changes, mirror, mirrored, portals, scores
 from connector.store.database import Database
 from connector.store.locks import portal_lock
 from connector.store.models import Portal, RunRow
@@ -233,8 +233,8 @@ def _pull(
     pulled: Pulled = Pull(service.database, portal_id, adapter, progress).run(full=full)
     report.pulled = {"received": pulled.received, "changed": pulled.changed, "gone": pulled.gone}
     with service.database.session() as session:
-        report.customers = mirror.count_customers(session, portal_id)
-        report.orders = mirror.count_orders(session, portal_id)
+        report.customers = mirrored.count_customers(session, portal_id)
+        report.orders = mirrored.count_orders(session, portal_id)
 
 
 def _spent(report: Report, opened: OpenPortal, started: datetime) -> None:

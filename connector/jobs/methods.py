@@ -21,7 +21,7 @@ from connector.scores import run as scoring_run
 from connector.scores import versions
 from connector.scores.moments import Moment, as_of_moment, day_number
 from connector.scores.versions import Act, Drafted, Reach
-from connector.store import audit, methods, mirror, portals, score_history, stages
+from connector.store import audit, methods, mirrored, portals, score_history, stages
 from connector.store.models import Portal
 from connector.wiring import Service
 from scoring.errors import ScoringError
@@ -234,7 +234,7 @@ def history(service: Service, name: str, customer: str, on: date | None) -> dict
     ref = _ref(customer)
     with service.database.session() as session:
         portal = portals.portal_named(session, name)
-        numbers = mirror.numbers_of(session, portal.portal_id, ref.kind, [ref.external_id])
+        numbers = mirrored.numbers_of(session, portal.portal_id, ref.kind, [ref.external_id])
         if not numbers:
             raise WrongUse(f"{name} does not know {customer}")
         (number,) = numbers

@@ -23,7 +23,7 @@ from connector.deadline import Deadline
 from connector.errors import UnsafePlan
 from connector.jobs.steps import Report, Steps, fields_for, new_run_id, silent
 from connector.scores import run as scoring_run
-from connector.store import changes, mirror, scores, tasks
+from connector.store import changes, mirrored, scores, tasks
 from connector.store.models import Portal, RunRow, WorkRow
 from connector.sync.pull import Pull
 from connector.wiring import OpenPortal, Service
@@ -223,8 +223,8 @@ class _Chunk:
             report.refused = changes.refusals(session, self._id, self._run_id)
             report.refused += tasks.refusals(session, self._id, self._run_id)
             report.invalid = changes.invalid(session, self._id, self._run_id)
-            report.customers = mirror.count_customers(session, self._id)
-            report.orders = mirror.count_orders(session, self._id)
+            report.customers = mirrored.count_customers(session, self._id)
+            report.orders = mirrored.count_orders(session, self._id)
         for key in ("as_of", "method", "scored", "segments", "moved", "published", "weak", "unchanged"):
             setattr(report, key, self._counts[key])
         for key in ("thin", "base"):  # not there in a run that was begun by an earlier version

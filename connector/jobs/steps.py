@@ -22,7 +22,7 @@ from connector.jobs.retention import KEEP_CHANGES_DAYS
 from connector.scores import run as scoring_run
 from connector.scores.staging import hints_for, versions_out, versions_written
 from connector.sla import raising
-from connector.store import audit, changes, delivery, letters, mirror, portals, scores, tasks
+from connector.store import audit, changes, delivery, letters, mirrored, portals, scores, tasks
 from connector.store.models import Portal, RunRow
 from connector.wiring import Service
 from connector.writeback.apply import apply_plan, check_plan
@@ -167,8 +167,8 @@ class Steps:
             self._report.method = version.label
             self._report.segments = scores.segment_sizes(session, portal_id)
             self._report.scored = sum(self._report.segments.values())
-            self._report.customers = mirror.count_customers(session, portal_id)
-            self._report.orders = mirror.count_orders(session, portal_id)
+            self._report.customers = mirrored.count_customers(session, portal_id)
+            self._report.orders = mirrored.count_orders(session, portal_id)
             self._report.as_of = str(scores.last_as_of(session, portal_id) or "")
             return version
 
@@ -280,8 +280,8 @@ class Steps:
         report.published, report.weak = scored.published, list(scored.weak)
         report.base = asdict(scored.base)
         report.thin = thin(verdicts(scored.base), scoring_run.spoken(portal.language))
-        report.customers = mirror.count_customers(session, portal.portal_id)
-        report.orders = mirror.count_orders(session, portal.portal_id)
+        report.customers = mirrored.count_customers(session, portal.portal_id)
+        report.orders = mirrored.count_orders(session, portal.portal_id)
         return scored
 
     def _raise(self, session: Session, portal: Portal, run: RunRow, versions: Sequence[MethodVersion]) -> int:

@@ -21,7 +21,7 @@ from connector.deadline import NEVER, Deadline
 from connector.sla.events import Channel, Contact, Event, Kind
 from connector.sla.logbook import line_of
 from connector.sla.opening import TASK_DONE, TASK_GONE, TASK_OPEN
-from connector.store import mirror, occasions, task_changes
+from connector.store import mirror, mirrored, occasions, task_changes
 from connector.store.database import Database
 from connector.store.occasions import Held, Line
 
@@ -127,7 +127,7 @@ def read_contacts(
 
 def _put_down(session: Session, portal_id: int, page: Page[Contacted], now: datetime) -> None:
     seen = [one for one in page.records if one.at <= now and _is_told(one)]
-    numbers = mirror.numbers_by_ref(session, portal_id, {ref for one in seen for ref in one.customer})
+    numbers = mirrored.numbers_by_ref(session, portal_id, {ref for one in seen for ref in one.customer})
     under_work = occasions.begun(session, portal_id, set(numbers.values()))
     lines: list[Line] = []
     for one in seen:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from adapters.batches import chunks
 from adapters.fields import zone
 from adapters.records import CustomerKind, CustomerRef, Order, OrderLine, OrderSource, OrderStatus
-from connector.store import mirror, portals
+from connector.store import mirror, mirrored, portals
 from connector.store.database import Database
 from connector.store.locks import portal_lock
 from connector.store.models import Portal
@@ -72,7 +72,7 @@ def _store(database: Database, portal_id: int, orders: Sequence[Order], *, only:
 
 def _orders(session: Session, portal: Portal, rows: Iterable[HistoryRow]) -> tuple[list[Order], list[BadRow]]:
     here = zone(portal.time_zone)
-    known = mirror.kinds_by_id(session, portal.portal_id)
+    known = mirrored.kinds_by_id(session, portal.portal_id)
     grouped: dict[str, list[HistoryRow]] = {}
     customers: dict[str, CustomerRef] = {}
     bad: list[BadRow] = []

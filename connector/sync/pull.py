@@ -24,7 +24,7 @@ from adapters.contract import Adapter, Cursor, FieldMap, Page
 from adapters.errors import ScopeMissing
 from adapters.records import CustomerKind, Order, OrderSource
 from connector.deadline import NEVER, Deadline
-from connector.store import changes, mirror
+from connector.store import changes, mirror, mirrored
 from connector.store.database import Database
 from connector.store.models import Portal
 
@@ -275,9 +275,9 @@ class Pull:
             yield
             return
         ids = [order.external_id for order in orders]
-        before = mirror.customers_of_orders(session, self._portal_id, source, ids)
+        before = mirrored.customers_of_orders(session, self._portal_id, source, ids)
         yield
-        self.touched |= before | mirror.customers_of_orders(session, self._portal_id, source, ids)
+        self.touched |= before | mirrored.customers_of_orders(session, self._portal_id, source, ids)
 
     def _grow(self, rows: int) -> None:
         """Have the tables looked over whenever a backfill has doubled them: pages outrun the database's own rhythm."""
@@ -299,7 +299,7 @@ class Pull:
         """Cards that vanished leave; the orders that named them are read again, because cards are often merged."""
         stream = f"customers:{kind.value}"
         with self._database.session() as session:
-            known = mirror.known_customers(session, self._portal_id, kind)
+            known = mirrored.known_customers(session, self._portal_id, kind)
         drift = self._adapter.customer_drift(kind, known)
         for ids in chunks(sorted(drift.unseen), _BY_ID):
             found = self._adapter.customers_by_id(kind, list(ids), fields=fields)
@@ -311,7 +311,7 @@ class Pull:
             self.pulled.gone[stream] = len(drift.gone)
         for source in sources:
             with self._database.session() as session:
-                ids = mirror.orders_to_recheck(session, self._portal_id, source, kind)
+                ids = mirrored.orders_to_recheck(session, self._portal_id, source, kind)
             self._reread_orders(source, ids, lines=lines)
         with self._database.session() as session:
             mirror.recheck_done(session, self._portal_id, kind)
@@ -319,12 +319,12 @@ class Pull:
     def _reconcile_orders(self, source: OrderSource, *, lines: bool) -> None:
         stream = f"orders:{source.value}"
         with self._database.session() as session:
-            known = mirror.known_orders(session, self._portal_id, source)
+            known = mirrored.known_orders(session, self._portal_id, source)
         drift = self._adapter.order_drift(source, known)
         if drift.gone:
             with self._database.session() as session:
                 if self.touched is not None:
-                    self.touched |= mirror.customers_of_orders(session, self._portal_id, source, sorted(drift.gone))
+                    self.touched |= mirrored.customers_of_orders(session, self._portal_id, source, sorted(drift.gone))
                 mirror.mark_orders_gone(session, self._portal_id, source, drift.gone)
             self.pulled.gone[stream] = len(drift.gone)
         self._reread_orders(source, sorted(drift.unseen), lines=lines)

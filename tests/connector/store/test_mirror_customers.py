@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from adapters.contract import Outcome
 from adapters.records import Manager, Team
-from connector.store import changes, mirror
+from connector.store import changes, mirror, mirrored
 from connector.store.models import ChangeRow
 from tests.connector.factories import (
     COMPANY,
@@ -188,10 +188,10 @@ def test_a_merged_card_is_gone_and_its_orders_are_to_be_read_again(database):
     put_customers(database, portal, contact("1", merged_ids=("2",)))
     assert rows(database, "SELECT external_id FROM customers WHERE gone") == ["2"]
     with database.session() as session:
-        assert mirror.orders_to_recheck(session, portal.portal_id, order("9").source, CONTACT) == ["9"]
-        assert mirror.orders_to_recheck(session, portal.portal_id, order("9").source, COMPANY) == []
+        assert mirrored.orders_to_recheck(session, portal.portal_id, order("9").source, CONTACT) == ["9"]
+        assert mirrored.orders_to_recheck(session, portal.portal_id, order("9").source, COMPANY) == []
         mirror.recheck_done(session, portal.portal_id, CONTACT)
-        assert mirror.orders_to_recheck(session, portal.portal_id, order("9").source, CONTACT) == []
+        assert mirrored.orders_to_recheck(session, portal.portal_id, order("9").source, CONTACT) == []
 
 
 def test_a_card_that_was_gone_comes_back_when_it_is_seen_again(database):
@@ -200,12 +200,12 @@ def test_a_card_that_was_gone_comes_back_when_it_is_seen_again(database):
     with database.session() as session:
         assert mirror.mark_customers_gone(session, portal.portal_id, CONTACT, ["1", "77"]) == 1
         assert mirror.mark_customers_gone(session, portal.portal_id, CONTACT, ["1"]) == 0
-        assert mirror.count_customers(session, portal.portal_id) == 0
-        assert list(mirror.known_customers(session, portal.portal_id, CONTACT)) == []
+        assert mirrored.count_customers(session, portal.portal_id) == 0
+        assert list(mirrored.known_customers(session, portal.portal_id, CONTACT)) == []
     put_customers(database, portal, contact("1", updated_at=NEW))
     with database.session() as session:
-        assert mirror.count_customers(session, portal.portal_id) == 1
-        assert list(mirror.known_customers(session, portal.portal_id, CONTACT)) == [1]
+        assert mirrored.count_customers(session, portal.portal_id) == 1
+        assert list(mirrored.known_customers(session, portal.portal_id, CONTACT)) == [1]
 
 
 def test_more_cards_can_vanish_at_once_than_a_statement_has_parameters(database):
@@ -220,15 +220,15 @@ def test_the_ids_we_know_are_ascending_numbers_without_cards_only_named(database
     put_customers(database, portal, contact("10"), contact("9"), contact("100"))
     put_orders(database, portal, order("1", contact_id="50"))
     with database.session() as session:
-        assert list(mirror.known_customers(session, portal.portal_id, CONTACT)) == [9, 10, 100]
-        assert mirror.count_customers(session, portal.portal_id) == 3
+        assert list(mirrored.known_customers(session, portal.portal_id, CONTACT)) == [9, 10, 100]
+        assert mirrored.count_customers(session, portal.portal_id) == 3
 
 
 def test_cards_that_are_no_buyers_are_not_counted(database):
     portal = keep_portal(database)
     put_customers(database, portal, company("1", is_buyer=False), company("2"))
     with database.session() as session:
-        assert mirror.count_customers(session, portal.portal_id) == 1
+        assert mirrored.count_customers(session, portal.portal_id) == 1
 
 
 def test_staff_that_is_listed_no_more_stays_inactive_and_teams_are_replaced(database):

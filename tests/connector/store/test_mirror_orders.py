@@ -10,7 +10,7 @@ import pytest
 
 from adapters.fields import zone
 from adapters.records import OrderLine, OrderStatus
-from connector.store import mirror
+from connector.store import mirror, mirrored
 from connector.store.mirror import Weight
 from connector.store.models import Portal
 from tests.connector.factories import (
@@ -103,8 +103,8 @@ def test_a_deleted_order_leaves_the_history_and_returns_when_seen_again(database
     put_orders(database, portal, order("a"), order("b"))
     with database.session() as session:
         assert mirror.mark_orders_gone(session, portal.portal_id, DEALS, ["a"]) == 1
-        assert mirror.count_orders(session, portal.portal_id) == 1
-        assert list(mirror.known_orders(session, portal.portal_id, DEALS)) == []
+        assert mirrored.count_orders(session, portal.portal_id) == 1
+        assert list(mirrored.known_orders(session, portal.portal_id, DEALS)) == []
     assert rows(database, OWNERS) == [("a", None), ("b", "contact:1")]
     assert again(database, portal) == 0
     put_orders(database, portal, order("a"))

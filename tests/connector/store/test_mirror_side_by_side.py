@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from connector.store import mirror
+from connector.store import mirror, mirrored
 from connector.store.models import Portal
 from tests.connector.factories import CONTACT, DEALS, contact, keep_portal, order, put_customers, rows
 
@@ -26,4 +26,4 @@ def test_a_card_that_an_order_mentions_while_it_is_stored_counts_as_read(databas
 
 def mirror_of(database, portal):
     with database.session() as session:
-        return list(mirror.known_customers(session, portal.portal_id, CONTACT))
+        return list(mirrored.known_customers(session, portal.portal_id, CONTACT))

@@ -76,7 +76,7 @@ def deal(number, kind=Kind.CHANGED, **more):
 
 def test_a_new_deal_reaches_its_customer_and_nobody_else(database, service, crm, portal_id, accept):
     before = {number: dict(crm.card(ref(number))) for number in range(1, 13)}
-    crm.add_order(order("9001", contact_id="1", at=NOW - timedelta(minutes=5), amount=Decimal(500)))
+    crm.add_order(order("9001", contact_id="1", at=NOW - timedelta(seconds=5), amount=Decimal(500)))
     accept(deal(9001, Kind.CREATED))
     reads = crm.calls["orders_by_id"]
     done = drain_portal(service, portal_id)
@@ -130,7 +130,7 @@ def test_an_event_that_changes_nothing_ends_without_a_run(database, service, crm
 
 
 def test_what_was_cut_off_before_the_answer_is_done_by_the_next_drain(database, service, crm, portal_id, accept):
-    crm.add_order(order("9002", contact_id="2", at=NOW - timedelta(minutes=5), amount=Decimal(70)))
+    crm.add_order(order("9002", contact_id="2", at=NOW - timedelta(seconds=5), amount=Decimal(70)))
     accept(deal(9002, Kind.CREATED))
     crm.fail("write_scores", Interrupted("cut"), done=False)
     with pytest.raises(Interrupted):

@@ -96,7 +96,7 @@ def test_the_requests_of_the_report_are_those_that_were_sent(service, crm):
 
 def test_a_new_order_reaches_the_card_and_what_a_person_typed_is_noticed_and_put_right(database, service, crm):
     run(service)
-    crm.add_order(order("900", contact_id="1", amount=Decimal(500), at=datetime.now(UTC) - timedelta(minutes=5)))
+    crm.add_order(order("900", contact_id="1", amount=Decimal(500), at=datetime.now(UTC) - timedelta(seconds=5)))
     crm.edit_card(ref(2), segment="vip")
     crm.edit_card(ref(3), hint=None)
     right = dict(

@@ -71,7 +71,7 @@ def test_an_order_a_reopened_deal_and_a_vanished_card_are_put_down_once(database
     run(service)
     key = occasion_of(database, "1")
     execute(database, "UPDATE occasions SET started_at = started_at - interval '1 hour'")
-    crm.add_order(order("900", contact_id="1", amount=Decimal(500), at=datetime.now(UTC) - timedelta(minutes=5)))
+    crm.add_order(order("900", contact_id="1", amount=Decimal(500), at=datetime.now(UTC) - timedelta(seconds=5)))
     crm.delete_customer(CustomerRef(CONTACT, "2"))
     gone = occasion_of(database, "2")
     run(service)

@@ -85,8 +85,8 @@ class Report:
 
 
 def new_run_id(now: datetime) -> str:
-    """Sortable by time, unique by chance."""
-    return f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    """Sortable by time to the microsecond, unique by chance: lists page by it."""
+    return f"{now:%Y%m%dT%H%M%S}-{now.microsecond:05x}{secrets.token_hex(2)}"
 
 
 def seconds_since(moment: datetime) -> float:

@@ -138,7 +138,7 @@ def connected(monkeypatch: Any, database: Database, tmp_path: Path, crm: MemoryC
 
 def stock(crm: MemoryCRM, customers: int = 12, *, last: datetime | None = None) -> None:
     """Contact n has n orders, a day apart, of n roubles each; the newest of all, at `last`, is the last contact's."""
-    newest = last or datetime.now(UTC) - timedelta(hours=2)
+    newest = last or datetime.now(UTC) - timedelta(seconds=5)
     crm.staff = [Manager("1", "Anna"), Manager("2", "Boris")]
     number = 0
     for n in range(1, customers + 1):

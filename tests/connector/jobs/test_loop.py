@@ -10,7 +10,7 @@ import pytest
 from adapters.errors import Blocked, Interrupted, TokenExpired
 from adapters.records import CustomerRef, OrderStatus
 from connector.errors import PortalPaused, UnknownPortal, UnsafePlan, WrongUse
-from connector.jobs import loop
+from connector.jobs import loop, steps
 from tests.connector.factories import (
     CONTACT,
     DEALS,
@@ -433,3 +433,10 @@ def test_run_ids_are_sortable_by_time_and_unique():
     assert len(ids) == 50
     assert max(ids) < loop.new_run_id(now + timedelta(seconds=1))
     assert date.fromisoformat(min(ids)[:8]) == now.date()
+
+
+def test_runs_of_one_second_are_in_the_order_of_their_beginnings():
+    moment = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    ids = [steps.new_run_id(moment + timedelta(microseconds=n)) for n in (0, 1, 15, 16, 999_999)]
+    assert ids == sorted(ids)
+    assert len({steps.new_run_id(moment) for _ in range(20)}) == 20

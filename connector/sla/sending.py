@@ -45,9 +45,12 @@ def send_changes(database: Database, portal_id: int, adapter: Adapter, *, deadli
     return True
 
 
-def note_key(portal_id: int, source: str) -> str:
-    """Sixteen digits by which a note is found again in the CRM."""
-    return hashlib.sha256(f"{portal_id}:{source}".encode()).hexdigest()[:16]
+def note_key(source: str) -> str:
+    """Sixteen digits by which a note is found again in the CRM.
+
+    The source names the task, whose key names the account: a portal connected anew finds its notes as well.
+    """
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
 def _change(adapter: Adapter, batch: Sequence[Waiting]) -> list[Outcome]:

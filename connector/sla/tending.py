@@ -159,7 +159,7 @@ class _Tick:
         if self._rules.notes and stop is not Stop.GONE:
             source = f"note:{row.key}"
             text = f"{words} ({reason})" if reason else words
-            body = {"key": note_key(self._portal_id, source), "text": f"RFM: {text}", "at": at.isoformat()}
+            body = {"key": note_key(source), "text": f"RFM: {text}", "at": at.isoformat()}
             task_changes.plan(
                 self._session,
                 self._portal_id,

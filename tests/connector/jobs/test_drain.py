@@ -185,9 +185,7 @@ class Strange:
 
 def sold(crm, *numbers):
     for number in numbers:
-        crm.add_order(
-            order(str(9200 + number), contact_id=str(number), at=NOW, amount=Decimal(number))
-        )
+        crm.add_order(order(str(9200 + number), contact_id=str(number), at=NOW, amount=Decimal(number)))
     return [deal(9200 + number, Kind.CREATED) for number in numbers]
 
 
